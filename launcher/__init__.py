@@ -1,0 +1,1 @@
+"""Starts Parley on one machine, and ends all of it."""
