@@ -81,7 +81,7 @@ def state_directory(settings: Settings) -> Path:
     return folder
 
 
-def started(state_dir: Path, kinds: Sequence[str], watch_pid: int) -> Instance:
+def started(state_dir: Path, kinds: Sequence[str], watch_pid: int, *, page: str = "") -> Instance:
     """The running instance of a state directory; started when there is none.
 
     What is left of one that was killed is swept first.
@@ -92,7 +92,7 @@ def started(state_dir: Path, kinds: Sequence[str], watch_pid: int) -> Instance:
     with instance.exclusive(state_dir):
         running = living(state_dir)
         if running is None:
-            _launch(state_dir, kinds, watch_pid)
+            _launch(state_dir, kinds, watch_pid, page)
             running = instance.read(state_dir)
         if running is None:
             raise ServerFailedError(f"The supervisor ended at once (see {state_dir}).")
@@ -109,19 +109,21 @@ def living(state_dir: Path) -> Instance | None:
     found = instance.read(state_dir)
     if found is None or (found.is_supervised and found.is_wanted):
         return found
-    wait_until(lambda: not found.is_supervised, timeout_s=_END_S)
+    wait_until(lambda: not (found.is_supervised or found.is_wanted), timeout_s=_END_S)
     known = [found.supervisor, *found.servers]
     orphans = {process for birth in known if (process := birth.process()) is not None}
-    end(orphans | find(found.id), grace_s=3)
+    if not found.is_wanted:
+        orphans |= find(found.id)
+    end(orphans, grace_s=3)
     instance.forget(state_dir)
     return None
 
 
-def _launch(state_dir: Path, kinds: Sequence[str], watch_pid: int) -> None:
+def _launch(state_dir: Path, kinds: Sequence[str], watch_pid: int, page: str) -> None:
     reading, writing = os.pipe()
     command = [sys.executable, "-m", "launcher.supervisor", "--state-dir", str(state_dir)]
     command += ["--watch-pid", str(watch_pid), "--servers", ",".join(kinds)]
-    command += ["--ready-fd", str(writing)]
+    command += ["--page", page, "--ready-fd", str(writing)]
     with (state_dir / "supervisor.log").open("wb") as output, os.fdopen(reading) as pipe:
         shell = subprocess.Popen(
             ["/bin/sh", "-c", _SHELL, "sh", *command],

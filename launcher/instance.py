@@ -47,6 +47,8 @@ class Instance:
     id: str
     supervisor: Birth
     watched: Birth
+    page: str = ""
+    """Where a browser finds it; empty when the launcher did not start it."""
     urls: dict[str, str] = field(default_factory=dict)
     """By kind of server: redis, postgres, simulator. Passwords included."""
     servers: tuple[Birth, ...] = ()
@@ -77,6 +79,7 @@ def read(state_dir: Path) -> Instance | None:
         id=saved["id"],
         supervisor=Birth(**saved["supervisor"]),
         watched=Birth(**saved["watched"]),
+        page=saved["page"],
         urls=saved["urls"],
         servers=tuple(Birth(**server) for server in saved["servers"]),
     )

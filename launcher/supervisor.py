@@ -22,7 +22,7 @@ from launcher.ray_flags import scratch
 from launcher.redis_server import redis_server
 from launcher.server import Server, ServerFailedError
 from launcher.simulator_server import simulator_server
-from launcher.sweep import sweep
+from launcher.sweep import family, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +44,7 @@ class Order:
     state_dir: Path
     watched: Birth
     kinds: tuple[str, ...]
+    page: str
     ready_fd: int
 
 
@@ -52,7 +53,10 @@ class Supervisor:
         self._order = order
         self._keepers: list[Keeper] = []
         self._instance = Instance(
-            id=os.environ[MARKER], supervisor=Birth.of(os.getpid()), watched=order.watched
+            id=os.environ[MARKER],
+            supervisor=Birth.of(os.getpid()),
+            watched=order.watched,
+            page=order.page,
         )
 
     async def run(self) -> None:
@@ -104,13 +108,7 @@ class Supervisor:
     async def _end(self) -> None:
         """Users of the servers first, then the servers."""
         births = [birth for keeper in self._keepers if (birth := keeper.birth) is not None]
-        spare = {birth.pid for birth in births} | {self._instance.watched.pid}
-        spare |= {
-            child.pid
-            for birth in births
-            if (process := birth.process()) is not None
-            for child in process.children(recursive=True)
-        }
+        spare = family(births) | {self._instance.watched.pid}
         await asyncio.to_thread(sweep, self._instance.id, spare=spare)
         await asyncio.gather(*(keeper.stop() for keeper in self._keepers))
         await asyncio.to_thread(
@@ -140,12 +138,14 @@ def _parse(arguments: list[str]) -> Order:
     parser.add_argument("--state-dir", type=Path, required=True)
     parser.add_argument("--watch-pid", type=int, required=True)
     parser.add_argument("--servers", default="")
+    parser.add_argument("--page", default="")
     parser.add_argument("--ready-fd", type=int, required=True)
     given = parser.parse_args(arguments)
     return Order(
         state_dir=given.state_dir,
         watched=Birth.of(given.watch_pid),
         kinds=tuple(kind for kind in given.servers.split(",") if kind),
+        page=given.page,
         ready_fd=given.ready_fd,
     )
 

@@ -16,6 +16,8 @@ from launcher.instance import MARKER
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
+    from launcher.instance import Birth
+
 
 def find(instance_id: str, *, spare: Collection[int] = ()) -> set[psutil.Process]:
     """The living processes that carry the instance's marker, and those that they started.
@@ -34,6 +36,12 @@ def find(instance_id: str, *, spare: Collection[int] = ()) -> set[psutil.Process
         for process in [parent, *_descendants(parent)]
         if process.pid not in spare and is_alive(process)
     }
+
+
+def family(births: Iterable[Birth]) -> set[int]:
+    """The pids of those that still live, and of all that they started."""
+    living = [process for birth in births if (process := birth.process()) is not None]
+    return {member.pid for process in living for member in [process, *_descendants(process)]}
 
 
 def end(processes: Iterable[psutil.Process], *, grace_s: float) -> None:

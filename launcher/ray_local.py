@@ -1,0 +1,134 @@
+"""Ray and Serve on this machine: started, filled with the application, stopped in bounded time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from launcher.screen import page_of
+from launcher.sweep import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ray.serve import Application
+    from ray.serve.schema import ApplicationStatusOverview
+
+    from config.settings import Settings
+    from launcher.screen import Progress
+
+APPLICATION = "parley"
+_LOGICAL_CPUS = 64
+_OBJECT_STORE_BYTES = 200_000_000
+_DEPLOY_TIMEOUT_S = 300.0
+_PROXY_TIMEOUT_S = 30.0
+_SERVE_STOP_S = 6.0
+_RAY_STOP_S = 3.0
+
+
+class RayFailedError(Exception):
+    """Ray, Serve or a deployment did not start; the message is one sentence."""
+
+
+def start(settings: Settings, progress: Progress, *, dashboard: bool) -> str | None:
+    """Ray's processes, then Serve's controller and proxy; `host:port` of the dashboard, if any.
+
+    Replicas reserve fractions of logical CPUs; the operating system shares out the real ones.
+    """
+    import ray
+    from ray import serve
+
+    context = ray.init(
+        address="local",
+        num_cpus=_LOGICAL_CPUS,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        include_dashboard=dashboard,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    progress.tell("Ray: up")
+    serve.start(
+        proxy_location="EveryNode",
+        http_options={"host": settings.http.host, "port": settings.http.port},
+        logging_config=_logging(settings),
+    )
+    progress.tell("Serve: up")
+    return str(context.dashboard_url) if dashboard else None
+
+
+def deploy(application: Application, settings: Settings, progress: Progress) -> None:
+    """Returns when every deployment is healthy and the page answers through the proxy.
+
+    Raises:
+        RayFailedError: a deployment failed, or all of it took longer than five minutes.
+    """
+    from ray import serve
+
+    target = serve.RunTarget(
+        target=application,
+        name=APPLICATION,
+        route_prefix="/",
+        logging_config=_logging(settings),
+    )
+    serve.run_many([target], wait_for_applications_running=False)
+    healthy: set[str] = set()
+
+    def is_running() -> bool:
+        status = serve.status().applications[APPLICATION]
+        for name, deployment in status.deployments.items():
+            if name not in healthy and deployment.status == "HEALTHY":
+                healthy.add(name)
+                progress.tell(f"{name}: up")
+        if status.status in {"DEPLOY_FAILED", "UNHEALTHY"}:
+            raise RayFailedError(failure(status))
+        return bool(status.status == "RUNNING")
+
+    if not wait_until(is_running, timeout_s=_DEPLOY_TIMEOUT_S, every_s=0.5):
+        raise RayFailedError("Parley's deployments did not become healthy in five minutes.")
+    url = f"{page_of(settings)}healthz"
+    if not wait_until(lambda: _answers(url), timeout_s=_PROXY_TIMEOUT_S, every_s=0.1):
+        raise RayFailedError(f"The proxy does not answer at {url}.")
+
+
+def stop() -> None:
+    """Serve, then Ray; each is left behind after its time, for the sweep to end."""
+    import ray
+    from ray import serve
+
+    if not ray.is_initialized():
+        return
+    if _within(_SERVE_STOP_S, serve.shutdown):
+        _within(_RAY_STOP_S, ray.shutdown)
+
+
+def failure(status: ApplicationStatusOverview) -> str:
+    """What Serve says of the first deployment that failed: the last line of its traceback."""
+    for name, deployment in status.deployments.items():
+        if deployment.status in {"DEPLOY_FAILED", "UNHEALTHY"}:
+            lines = deployment.message.strip().splitlines()
+            return f"{name} did not start: {lines[-1].strip() if lines else 'no reason was given'}"
+    return f"Parley did not start: {' '.join(status.message.split())}"
+
+
+def _logging(settings: Settings) -> dict[str, str]:
+    return {"encoding": settings.logging.encoding, "log_level": settings.logging.level}
+
+
+def _within(seconds: float, action: Callable[[], object]) -> bool:
+    """Whether it ended in time; if not it goes on in a thread that no one waits for."""
+    thread = threading.Thread(target=action, name=f"stop-{seconds}", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return not thread.is_alive()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=2) as answer:  # noqa: S310 - the address of our own page
+            return bool(answer.status == 200)
+    except (URLError, OSError):
+        return False
