@@ -51,7 +51,8 @@ def _fill(length: int, chance: random.Random) -> list[str]:
         if remaining <= 0:
             break
         found = tokenize(piece)
-        if len(found) != remaining and len(found) > remaining - _LEAST_ENDING:
+        ends_here = len(found) == remaining and found[-1] == "."
+        if not ends_here and len(found) > remaining - _LEAST_ENDING:
             return tokens + _ending(remaining)
         tokens += found
     return tokens

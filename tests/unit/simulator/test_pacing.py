@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.pacing import Pace
@@ -12,6 +12,7 @@ def test_nothing_is_due_before_the_first_token():
     assert pace.due(0.5, 0) == 1
 
 
+@settings(deadline=None)
 @given(st.integers(1, 500), st.floats(1, 1000))
 def test_after_waiting_at_least_one_more_token_is_due(sent, rate):
     pace = Pace(first_token_s=0.2, tokens_per_s=rate)
