@@ -1,0 +1,1 @@
+"""Pure decisions and values: no Ray, no database, no network, no clock."""
