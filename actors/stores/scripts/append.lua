@@ -86,7 +86,8 @@ for at, op in ipairs(cmsgpack.unpack(ARGV[1])) do
         redis.call('EXPIRE', log, HELD)
         redis.call('EXPIRE', head, HELD)
       end
-      for _, gateway in ipairs(redis.call('ZRANGEBYSCORE', watchers, now, '+inf')) do
+      local told = #op[11] > 0 and redis.call('ZRANGEBYSCORE', watchers, now, '+inf') or {}
+      for _, gateway in ipairs(told) do
         mail[gateway] = mail[gateway] or {}
         table.insert(mail[gateway], {conversation, generation, first, op[11]})
       end

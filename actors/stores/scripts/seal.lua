@@ -3,7 +3,7 @@
 local packed = redis.call('HGET', KEYS[1], 'r:' .. ARGV[1])
 if not packed then return false end
 local state = string.sub(packed, 1, 1)
-if state == 'o' then
+if state == 'o' or state == 'a' then
   redis.call('HSET', KEYS[1], 'r:' .. ARGV[1], 'x' .. string.sub(packed, 2))
 end
 redis.call('PUBLISH', ARGV[2], ARGV[1])

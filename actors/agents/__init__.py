@@ -1,0 +1,1 @@
+"""Agents: what stands between a conversation and a model."""

@@ -1,0 +1,137 @@
+"""The orchestrator owns runs: it begins them, asks agents, and commits what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from uuid_utils import uuid7
+
+from actors.background import Background, forever
+from actors.calls import ask
+from actors.core.errors import Internal, ParleyError
+from actors.core.routing import choose
+from actors.core.runs import AnswerRequest, Outcome, Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from actors.core.runs import Finished, RunStart
+    from config.settings import Settings
+
+log = structlog.get_logger()
+
+_RENEW_S = 2.0
+_SWEEP_S = 2.0
+_CLAIMS_A_SWEEP = 20
+_MAX_EPOCHS = 5
+"""A run that brought down so many owners is ended as failed."""
+
+
+class Orchestrator:
+    """Owns runs by lease: whatever happens to a caller, a run goes on here or is let go."""
+
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
+        self, settings: Settings, context: Any, agents: Mapping[str, Any]
+    ) -> None:
+        self._settings = settings
+        self._context = context
+        self._agents = agents
+        self._owner = str(uuid7())
+        self._epochs: dict[str, int] = {}
+        self._resources = AsyncExitStack()
+        self._background = await self._resources.enter_async_context(Background())
+        self._background.start(
+            forever(self._renew, interval_s=_RENEW_S, what="renew leases"), name="renew"
+        )
+        self._background.start(
+            forever(self._sweep, interval_s=_SWEEP_S, what="claim expired runs"), name="sweep"
+        )
+
+    async def __del__(self) -> None:
+        held = list(self._epochs.items())
+        await self._resources.aclose()
+        if held:
+            await ask(self._context, "release", held)
+
+    async def run(self, run: str) -> None:
+        """Sees a run through to its end, and the runs that waited for it.
+
+        The run is the replica's: the caller may go away.
+        """
+        await asyncio.shield(self._background.start(self._run(run), name=f"run {run}"))
+
+    async def _run(self, run: str | None) -> None:
+        while run is not None:
+            start: RunStart | None = await ask(self._context, "begin", run, self._owner)
+            run = None if start is None else await self._see_through(start)
+
+    async def _see_through(self, start: RunStart) -> str | None:
+        """Answers the conversation's run that may begin next."""
+        self._epochs[start.run] = start.epoch
+        try:
+            outcome = await self._outcome(start)
+            finished: Finished | None = await ask(self._context, "finish", start, outcome)
+        except ParleyError as error:
+            log.warning("run let go", run=start.run, epoch=start.epoch, error=str(error))
+            await ask(self._context, "release", [(start.run, start.epoch)])
+            return None
+        finally:
+            self._epochs.pop(start.run, None)
+        return finished.next_run if finished else None
+
+    async def _outcome(self, start: RunStart) -> Outcome:
+        held = start.progress
+        if start.stopping:
+            return Outcome(state="stopped", text=held.text, deltas=held.index)
+        if start.epoch > _MAX_EPOCHS:
+            error = Internal("The answer could not be produced.").as_json()
+            return Outcome(state="failed", text=held.text, deltas=held.index, error=error)
+        route = choose(
+            requested=start.requested_agent,
+            sticky=start.sticky_agent,
+            default=self._settings.routing.default,
+            agents=self._settings.agents,
+        )
+        log.info("routed", run=start.run, agent=route.agents[0], reason=route.reason)
+        return await self._ask_in_turn(start, route.agents)
+
+    async def _ask_in_turn(self, start: RunStart, agents: tuple[str, ...]) -> Outcome:
+        """The first agent's answer that does not fail for its provider's sake, or the last's."""
+        progress = start.progress
+        for attempt, name in enumerate(agents, start=1):
+            request = AnswerRequest(
+                run=start.run,
+                epoch=start.epoch,
+                conversation=start.conversation,
+                generation=start.generation,
+                progress=progress,
+                context=start.context,
+            )
+            outcome: Outcome = await ask(self._agents[name], "answer", request)
+            outcome = replace(outcome, attempts=attempt)
+            error = outcome.error or {}
+            if outcome.state != "failed" or not error.get("retryable") or attempt == len(agents):
+                break
+            log.warning("agent failed", run=start.run, agent=name, error=error)
+            progress = Progress(started=True, index=outcome.deltas)
+        return outcome
+
+    async def _renew(self) -> None:
+        held = list(self._epochs.items())
+        if held:
+            await ask(self._context, "renew", held)
+
+    async def _sweep(self) -> None:
+        starts: list[RunStart] = await ask(
+            self._context, "claim_expired", self._owner, _CLAIMS_A_SWEEP
+        )
+        for start in starts:
+            log.info("run taken over", run=start.run, epoch=start.epoch)
+            self._background.start(self._take_over(start), name=f"run {start.run}")
+
+    async def _take_over(self, start: RunStart) -> None:
+        await self._run(await self._see_through(start))
