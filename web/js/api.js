@@ -56,12 +56,21 @@ export class Api {
   async #call(method, path, body) {
     const headers = { Authorization: `Bearer ${this.#key()}` };
     if (body) headers['Content-Type'] = 'application/json';
-    const response = await fetch(path, { method, headers, body: body && JSON.stringify(body), cache: 'no-store' });
+    const response = await fetch(path, {
+      method,
+      headers,
+      body: body && JSON.stringify(body),
+      cache: 'no-store',
+    });
     const text = await response.text();
     const parsed = text && response.headers.get('content-type')?.includes('json') ? JSON.parse(text) : null;
     if (response.ok) return parsed;
     const error = parsed?.error ?? {};
-    throw new ApiError(response.status, error.code ?? 'internal', error.message ?? `The server answered ${response.status}.`);
+    throw new ApiError(
+      response.status,
+      error.code ?? 'internal',
+      error.message ?? `The server answered ${response.status}.`,
+    );
   }
 }
 

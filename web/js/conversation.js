@@ -114,8 +114,19 @@ function fromWire(raw, extra = {}) {
 
 function newRun(run, fields) {
   return {
-    key: run, run, id: null, role: 'assistant', status: 'queued', agent: null, model: null, replyTo: null,
-    text: '', base: 0, starts: [], createdAt: null, ...fields,
+    key: run,
+    run,
+    id: null,
+    role: 'assistant',
+    status: 'queued',
+    agent: null,
+    model: null,
+    replyTo: null,
+    text: '',
+    base: 0,
+    starts: [],
+    createdAt: null,
+    ...fields,
   };
 }
 
@@ -159,7 +170,9 @@ function resumeRun(state, raw, waiting) {
 }
 
 function same(message, raw) {
-  return message.text === raw.text && message.status === (raw.status ?? 'complete') && message.seq === (raw.seq ?? null);
+  return (
+    message.text === raw.text && message.status === (raw.status ?? 'complete') && message.seq === (raw.seq ?? null)
+  );
 }
 
 /** Messages held that come right before `messages`, so that pages read earlier survive a snapshot. */
@@ -184,7 +197,9 @@ function applyMessage(state, frame) {
 }
 
 function hasRun(state, run) {
-  return state.runs.some((known) => known.run === run) || state.messages.some((m) => m.run === run && m.role === 'assistant');
+  return (
+    state.runs.some((known) => known.run === run) || state.messages.some((m) => m.run === run && m.role === 'assistant')
+  );
 }
 
 function applyCommitted(state, frame) {
@@ -193,7 +208,12 @@ function applyCommitted(state, frame) {
 }
 
 function applyStarted(state, frame) {
-  const fields = { status: 'running', agent: frame.agent, model: frame.model, replyTo: frame.reply_to ?? null };
+  const fields = {
+    status: 'running',
+    agent: frame.agent,
+    model: frame.model,
+    replyTo: frame.reply_to ?? null,
+  };
   if (state.runs.some((run) => run.run === frame.run)) return unchanged(withRun(state, frame.run, fields));
   if (hasRun(state, frame.run)) return unchanged(state);
   return unchanged({ ...state, runs: [...state.runs, newRun(frame.run, fields)] });
@@ -205,7 +225,7 @@ function withRun(state, run, fields) {
 }
 
 function keepStopping(known, fields) {
-  return known.status === 'stopping' ? 'stopping' : fields.status ?? known.status;
+  return known.status === 'stopping' ? 'stopping' : (fields.status ?? known.status);
 }
 
 function applyDelta(state, frame) {
@@ -262,7 +282,14 @@ function finish(state, frame, fields) {
   const whole = frame.deltas === undefined || frame.deltas === run.base + run.starts.length;
   if (!whole) return resnapshot(state);
   const { base, starts, ...kept } = run;
-  const message = { ...kept, durability: 'committed', seq: null, ...fields, id: frame.message ?? run.run, verified: false };
+  const message = {
+    ...kept,
+    durability: 'committed',
+    seq: null,
+    ...fields,
+    id: frame.message ?? run.run,
+    verified: false,
+  };
   const next = {
     ...state,
     messages: [...state.messages, message],

@@ -3,7 +3,11 @@
 const TITLE_CHARS = 60;
 
 export class ConversationList {
-  #api; #changed; #next = null; #loading = null; #untitled = [];
+  #api;
+  #changed;
+  #next = null;
+  #loading = null;
+  #untitled = [];
 
   /** @param {Api} api @param {() => void} changed called after every change */
   constructor(api, changed) {
@@ -85,7 +89,9 @@ export class ConversationList {
 
   #become(items) {
     const words = new Map(this.items.map((item) => [item.id, item.words]));
-    this.items = items.map((item) => (item.words || !words.get(item.id) ? item : { ...item, words: words.get(item.id) }));
+    this.items = items.map((item) =>
+      item.words || !words.get(item.id) ? item : { ...item, words: words.get(item.id) },
+    );
     this.loaded = true;
     this.#changed();
     this.#readFirstWords();
@@ -95,12 +101,16 @@ export class ConversationList {
   async #readFirstWords() {
     const asked = this.#untitled.length > 0;
     const known = new Set(this.#untitled);
-    this.#untitled.push(...this.items.filter((i) => !i.title && i.words === undefined && !known.has(i.id)).map((i) => i.id));
+    this.#untitled.push(
+      ...this.items.filter((i) => !i.title && i.words === undefined && !known.has(i.id)).map((i) => i.id),
+    );
     if (asked) return;
     while (this.#untitled.length) {
       const id = this.#untitled[0];
       const page = await this.#api.messages(id, { limit: 1, before: 2 }).catch(() => ({ data: [] }));
-      this.items = this.items.map((item) => (item.id === id ? { ...item, words: shorten(page.data[0]?.text ?? '') } : item));
+      this.items = this.items.map((item) =>
+        item.id === id ? { ...item, words: shorten(page.data[0]?.text ?? '') } : item,
+      );
       this.#untitled.shift();
       this.#changed();
     }

@@ -9,12 +9,18 @@ const WORDS = `abstract and as assert async await break case catch class const c
   HAVING UNION AND OR NOT NULL PRIMARY KEY REFERENCES AS DISTINCT BEGIN COMMIT ROLLBACK`;
 const KEYWORDS = new Set(WORDS.split(/\s+/));
 
-const HASH = /^(py|python|sh|bash|shell|zsh|console|yaml|yml|toml|ruby|rb|perl|r|make|makefile|dockerfile|elixir|ini|nix)$/;
+const HASH =
+  /^(py|python|sh|bash|shell|zsh|console|yaml|yml|toml|ruby|rb|perl|r|make|makefile|dockerfile|elixir|ini|nix)$/;
 const DASH = /^(sql|lua|haskell|hs|elm|ada|plpgsql)$/;
 const NONE = /^(|text|txt|plain|plaintext|markdown|md|csv|log|diff)$/;
 
-const COMMENT = { hash: '#[^\\n]*', dash: '--[^\\n]*', slash: '//[^\\n]*|/\\*[\\s\\S]*?(?:\\*/|$)|<!--[\\s\\S]*?(?:-->|$)' };
-const STRING = '"""[\\s\\S]*?(?:"""|$)|\'\'\'[\\s\\S]*?(?:\'\'\'|$)|`(?:\\\\.|[^`\\\\])*`?|"(?:\\\\.|[^"\\\\\\n])*"?|\'(?:\\\\.|[^\'\\\\\\n])*\'?';
+const COMMENT = {
+  hash: '#[^\\n]*',
+  dash: '--[^\\n]*',
+  slash: '//[^\\n]*|/\\*[\\s\\S]*?(?:\\*/|$)|<!--[\\s\\S]*?(?:-->|$)',
+};
+const STRING =
+  '"""[\\s\\S]*?(?:"""|$)|\'\'\'[\\s\\S]*?(?:\'\'\'|$)|`(?:\\\\.|[^`\\\\])*`?|"(?:\\\\.|[^"\\\\\\n])*"?|\'(?:\\\\.|[^\'\\\\\\n])*\'?';
 const NUMBER = '\\b(?:0[xXbBoO][\\da-fA-F_]+|\\d[\\d_]*(?:\\.\\d+)?(?:[eE][+-]?\\d+)?)\\b';
 const WORD = '[A-Za-z_$][\\w$]*';
 

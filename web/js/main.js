@@ -33,7 +33,13 @@ const words = {
 
 const list = new ConversationList(api, () => changed('list'));
 const session = new Session({
-  api, list, outbox: new Outbox(sessionStorage), digest: sha256Hex, key: () => credentials.key, changed, notice: (error) => notices.show(error),
+  api,
+  list,
+  outbox: new Outbox(sessionStorage),
+  digest: sha256Hex,
+  key: () => credentials.key,
+  changed,
+  notice: (error) => notices.show(error),
 });
 const connection = new Connection({
   url: `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/v1/ws`,
@@ -47,7 +53,10 @@ const agent = new AgentSelect({ session, storage: localStorage, changed: () => e
 const composer = new Composer({ session, storage: sessionStorage, agent, sent: () => transcript.toEnd() });
 const empty = new EmptyState({ session, agent, suggest: (text) => composer.suggest(text) });
 const sidebar = new Sidebar({ session, words, open });
-const state = new ConnectionState({ session, retry: () => (connection.state.retryAt ? connection.wake() : connection.open()) });
+const state = new ConnectionState({
+  session,
+  retry: () => (connection.state.retryAt ? connection.wake() : connection.open()),
+});
 const page = new Page({ sidebar, composer, notices, connection: state, signOut });
 const transcript = new Transcript({ session, scroll: page.scroll, empty, words });
 
@@ -57,7 +66,8 @@ const CHANGES = {
   list: listChanged,
   conversation: conversationChanged,
   opened: draftOpened,
-  ended: (id, { status, agent: name, text }) => id === session.open && page.announce(status === 'failed' ? 'The answer failed.' : `${name ?? 'Agent'}: ${text}`),
+  ended: (id, { status, agent: name, text }) =>
+    id === session.open && page.announce(status === 'failed' ? 'The answer failed.' : `${name ?? 'Agent'}: ${text}`),
   gone: () => open(null),
 };
 

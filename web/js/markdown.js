@@ -12,8 +12,35 @@ import { highlight } from './highlight.js';
 
 const LIVE_HIGHLIGHT_CHARS = 6_000;
 const PURIFY = {
-  ALLOWED_TAGS: ['a', 'b', 'blockquote', 'br', 'code', 'del', 'em', 'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'hr', 'input', 'li', 'ol',
-    'p', 'pre', 'strong', 'table', 'tbody', 'td', 'th', 'thead', 'tr', 'ul'],
+  ALLOWED_TAGS: [
+    'a',
+    'b',
+    'blockquote',
+    'br',
+    'code',
+    'del',
+    'em',
+    'h1',
+    'h2',
+    'h3',
+    'h4',
+    'h5',
+    'h6',
+    'hr',
+    'input',
+    'li',
+    'ol',
+    'p',
+    'pre',
+    'strong',
+    'table',
+    'tbody',
+    'td',
+    'th',
+    'thead',
+    'tr',
+    'ul',
+  ],
   ALLOWED_ATTR: ['href', 'title', 'class', 'align', 'start', 'type', 'checked', 'disabled'],
   ADD_URI_SAFE_ATTR: ['align', 'start', 'type', 'checked', 'disabled'],
   ALLOWED_URI_REGEXP: /^(?:https?:|mailto:)/i,
@@ -29,7 +56,10 @@ marked.use({
 });
 
 export class Markdown {
-  #element; #blocks = []; #text = ''; #settled = 0;
+  #element;
+  #blocks = [];
+  #text = '';
+  #settled = 0;
 
   /** @param {HTMLElement} element whose children are the blocks */
   constructor(element) {
@@ -45,7 +75,9 @@ export class Markdown {
     const tokens = marked.lexer(text.slice(offset));
     const blocks = tokens.filter(isShown);
     const linked = Object.keys(tokens.links).length > 0;
-    blocks.forEach((token, place) => this.#put(kept + place, token, tokens.links, done || place < blocks.length - 1, done && linked));
+    blocks.forEach((token, place) =>
+      this.#put(kept + place, token, tokens.links, done || place < blocks.length - 1, done && linked),
+    );
     this.#trim(kept + blocks.length);
     if (!done) this.#settle(offset, tokens);
   }

@@ -19,7 +19,17 @@ export class Outbox {
 
   /** @param {{id, conversation, text, agent, createdAt}} fields `conversation` may be a draft's name */
   add(fields) {
-    const entry = { key: fields.id, role: 'user', status: 'pending', tries: 0, error: null, message: null, run: null, creates: false, ...fields };
+    const entry = {
+      key: fields.id,
+      role: 'user',
+      status: 'pending',
+      tries: 0,
+      error: null,
+      message: null,
+      run: null,
+      creates: false,
+      ...fields,
+    };
     this.#keep([...this.entries, entry]);
     return entry;
   }
@@ -48,10 +58,22 @@ export class Outbox {
   accept(id, { conversation, message, run, durability }) {
     const accepted = this.get(id);
     const creates = accepted.creates || isDraft(accepted.conversation);
-    this.#keep(this.entries.map((entry) => {
-      if (entry === accepted) return { ...entry, status: 'accepted', error: null, conversation, message, run, durability, creates };
-      return creates && entry.conversation === accepted.conversation ? { ...entry, conversation } : entry;
-    }));
+    this.#keep(
+      this.entries.map((entry) => {
+        if (entry === accepted)
+          return {
+            ...entry,
+            status: 'accepted',
+            error: null,
+            conversation,
+            message,
+            run,
+            durability,
+            creates,
+          };
+        return creates && entry.conversation === accepted.conversation ? { ...entry, conversation } : entry;
+      }),
+    );
   }
 
   update(id, fields) {

@@ -5,7 +5,9 @@ import { sendFrame } from './outbox.js';
 const MAX_TRIES = 4;
 
 export class Sender {
-  #outbox; #transmit; #underWay = new Set();
+  #outbox;
+  #transmit;
+  #underWay = new Set();
 
   /** @param {Outbox} outbox @param {(frame: object) => boolean} transmit false when there is no connection */
   constructor(outbox, transmit) {

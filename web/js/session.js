@@ -6,7 +6,16 @@
  * word goes to `notice`.
  */
 
-import { activeRun, applyEvent, awaitSnapshot, emptyConversation, markStopping, markVerified, prependMessages, timeline } from './conversation.js';
+import {
+  activeRun,
+  applyEvent,
+  awaitSnapshot,
+  emptyConversation,
+  markStopping,
+  markVerified,
+  prependMessages,
+  timeline,
+} from './conversation.js';
 import { isDraft, newDraft, randomId } from './outbox.js';
 import { Sender } from './sender.js';
 
@@ -14,8 +23,16 @@ const HELD = 12;
 const RESNAPSHOT_GAP_MS = 2_000;
 
 export class Session {
-  #connection = null; #api; #outbox; #sender; #digest; #changed; #notice; #key;
-  #resnapshots = new Map(); #attached = new Set();
+  #connection = null;
+  #api;
+  #outbox;
+  #sender;
+  #digest;
+  #changed;
+  #notice;
+  #key;
+  #resnapshots = new Map();
+  #attached = new Set();
   #handlers = {
     welcome: (frame) => this.#welcome(frame),
     accepted: (frame) => this.#accepted(frame),
@@ -284,6 +301,7 @@ const waiting = new WeakMap();
 /** A message, and below it the answer that it waits for once the server has accepted it. */
 function withWaiting(entry) {
   if (entry.status !== 'accepted') return [entry];
-  if (!waiting.has(entry)) waiting.set(entry, { key: entry.run, run: entry.run, role: 'assistant', status: 'queued', text: '' });
+  if (!waiting.has(entry))
+    waiting.set(entry, { key: entry.run, run: entry.run, role: 'assistant', status: 'queued', text: '' });
   return [entry, waiting.get(entry)];
 }

@@ -12,8 +12,16 @@ const PROBE_MS = 5_000;
 const DIAL_MS = 10_000;
 
 export class Connection {
-  #url; #hello; #onFrame; #onState; #socket = null; #attempt = 0; #retryTimer = 0; #silenceTimer = 0;
-  #silenceMs = DIAL_MS; #retryAfterMs = 0;
+  #url;
+  #hello;
+  #onFrame;
+  #onState;
+  #socket = null;
+  #attempt = 0;
+  #retryTimer = 0;
+  #silenceTimer = 0;
+  #silenceMs = DIAL_MS;
+  #retryAfterMs = 0;
 
   /**
    * @param {object} wiring
@@ -33,7 +41,9 @@ export class Connection {
   open() {
     clearTimeout(this.#retryTimer);
     this.#drop();
-    this.#become({ name: this.#attempt || this.state.name === 'reconnecting' ? 'reconnecting' : 'connecting' });
+    this.#become({
+      name: this.#attempt || this.state.name === 'reconnecting' ? 'reconnecting' : 'connecting',
+    });
     const socket = new WebSocket(this.#url, 'parley.v1');
     this.#socket = socket;
     socket.onopen = () => socket.send(JSON.stringify(this.#hello()));

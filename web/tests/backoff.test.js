@@ -14,5 +14,13 @@ test("the server's wish is never undercut", () => {
 });
 
 test('what a client did wrong is not retried', () => {
-  assert.deepEqual([4400, 4401, 4403, 1006, 1012, 1013, 4413].map(mayRetry), [false, false, false, true, true, true, true]);
+  assert.deepEqual([4400, 4401, 4403, 1006, 1012, 1013, 4413].map(mayRetry), [
+    false,
+    false,
+    false,
+    true,
+    true,
+    true,
+    true,
+  ]);
 });

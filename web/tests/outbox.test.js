@@ -14,9 +14,18 @@ test('of a draft only the first message is sent until the conversation exists, t
   const conversation = newDraft();
   outbox.add({ id: 'a', conversation, text: '1', agent: null });
   outbox.add({ id: 'b', conversation, text: '2', agent: 'gpt' });
-  assert.deepEqual(outbox.ready().map((entry) => entry.id), ['a']);
+  assert.deepEqual(
+    outbox.ready().map((entry) => entry.id),
+    ['a'],
+  );
   outbox.accept('a', { conversation: 'c1', message: 'm1', run: 'r1', durability: 'committed' });
-  assert.deepEqual(sendFrame(outbox.get('b')), { type: 'send', id: 'b', text: '2', conversation: 'c1', agent: 'gpt' });
+  assert.deepEqual(sendFrame(outbox.get('b')), {
+    type: 'send',
+    id: 'b',
+    text: '2',
+    conversation: 'c1',
+    agent: 'gpt',
+  });
 });
 
 test('a message is sent again with the very same payload, also when it began the conversation', () => {
@@ -58,5 +67,8 @@ test('a final refusal marks the message as failed and lets the next of a draft b
   outbox.add({ id: 'b', conversation, text: '2', agent: null });
   new Sender(outbox, () => true).refused('a', { code: 'too_large', message: 'no', retryable: false });
   assert.equal(outbox.get('a').status, 'failed');
-  assert.deepEqual(outbox.ready().map((entry) => entry.id), ['b']);
+  assert.deepEqual(
+    outbox.ready().map((entry) => entry.id),
+    ['b'],
+  );
 });

@@ -5,14 +5,20 @@ import { h } from './element.js';
 const SLOT = 'parley.agent';
 
 export class AgentSelect {
-  #session; #storage; #changed; #simulated = new Set(); #providers = new Map();
+  #session;
+  #storage;
+  #changed;
+  #simulated = new Set();
+  #providers = new Map();
 
   constructor({ session, storage, changed }) {
     this.#session = session;
     this.#storage = storage;
     this.#changed = changed;
     this.element = h('select', {
-      class: 'agent-select', 'aria-label': 'Agent', data: { testid: 'agent-select' },
+      class: 'agent-select',
+      'aria-label': 'Agent',
+      data: { testid: 'agent-select' },
       on: { change: () => this.choose(this.element.value) },
     });
     this.agentsChanged();
@@ -30,7 +36,9 @@ export class AgentSelect {
   }
 
   agentsChanged() {
-    const options = this.#session.agents.map(({ name, description }) => h('option', { value: name, title: description }, name));
+    const options = this.#session.agents.map(({ name, description }) =>
+      h('option', { value: name, title: description }, name),
+    );
     this.element.replaceChildren(h('option', { value: '' }, 'Automatic'), ...options);
     const before = this.#storage.getItem(SLOT) ?? '';
     this.element.value = this.#session.agents.some(({ name }) => name === before) ? before : '';

@@ -5,7 +5,13 @@ import { h, iconButton } from './element.js';
 const NEAR_LIMIT = 0.9;
 
 export class Composer {
-  #session; #storage; #field; #send; #stop; #count; #agent;
+  #session;
+  #storage;
+  #field;
+  #send;
+  #stop;
+  #count;
+  #agent;
 
   /** @param {{session, storage: Storage, agent: AgentSelect, sent: () => void}} wiring */
   constructor({ session, storage, agent, sent }) {
@@ -13,14 +19,45 @@ export class Composer {
     this.#storage = storage;
     this.#agent = agent;
     this.#field = h('textarea', {
-      class: 'composer-field', rows: 1, placeholder: 'Message Parley', 'aria-label': 'Message', enterkeyhint: 'send', dir: 'auto',
-      data: { testid: 'composer' }, on: { input: () => this.#edited(), keydown: (event) => this.#key(event) },
+      class: 'composer-field',
+      rows: 1,
+      placeholder: 'Message Parley',
+      'aria-label': 'Message',
+      enterkeyhint: 'send',
+      dir: 'auto',
+      data: { testid: 'composer' },
+      on: { input: () => this.#edited(), keydown: (event) => this.#key(event) },
     });
     this.#count = h('span', { class: 'count', role: 'status' });
-    this.#stop = iconButton('stop', 'Stop the answer (Esc)', { class: 'stop', hidden: true, data: { testid: 'stop' }, on: { click: () => session.stop() } });
-    this.#send = h('button', { type: 'submit', class: 'icon-button send', 'aria-label': 'Send', title: 'Send', disabled: true, icon: 'send', data: { testid: 'send' } });
-    this.element = h('form', { class: 'composer', on: { submit: (event) => this.#submit(event) } },
-      this.#field, h('div', { class: 'composer-bar' }, agent.element, this.#count, h('span', { class: 'spring' }), this.#stop, this.#send));
+    this.#stop = iconButton('stop', 'Stop the answer (Esc)', {
+      class: 'stop',
+      hidden: true,
+      data: { testid: 'stop' },
+      on: { click: () => session.stop() },
+    });
+    this.#send = h('button', {
+      type: 'submit',
+      class: 'icon-button send',
+      'aria-label': 'Send',
+      title: 'Send',
+      disabled: true,
+      icon: 'send',
+      data: { testid: 'send' },
+    });
+    this.element = h(
+      'form',
+      { class: 'composer', on: { submit: (event) => this.#submit(event) } },
+      this.#field,
+      h(
+        'div',
+        { class: 'composer-bar' },
+        agent.element,
+        this.#count,
+        h('span', { class: 'spring' }),
+        this.#stop,
+        this.#send,
+      ),
+    );
     this.element.addEventListener('click', ({ target }) => target === this.element && this.#field.focus());
     this.sent = sent;
   }
@@ -70,7 +107,8 @@ export class Composer {
     field.style.height = `${field.scrollHeight}px`;
     const limit = this.#session.limits.max_text_chars ?? Infinity;
     const { length } = field.value;
-    this.#count.textContent = length > limit * NEAR_LIMIT ? `${length.toLocaleString()} of ${limit.toLocaleString()}` : '';
+    this.#count.textContent =
+      length > limit * NEAR_LIMIT ? `${length.toLocaleString()} of ${limit.toLocaleString()}` : '';
     this.#count.classList.toggle('over', length > limit);
     this.#send.disabled = !field.value.trim() || length > limit;
   }

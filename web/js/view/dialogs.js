@@ -6,15 +6,25 @@ import { h } from './element.js';
 export function askForKey(reason = '') {
   return new Promise((resolve) => {
     const field = h('input', {
-      type: 'password', class: 'field', name: 'key', autocomplete: 'off', spellcheck: 'false', required: true, 'aria-label': 'API key',
-      placeholder: 'API key', data: { testid: 'api-key' },
+      type: 'password',
+      class: 'field',
+      name: 'key',
+      autocomplete: 'off',
+      spellcheck: 'false',
+      required: true,
+      'aria-label': 'API key',
+      placeholder: 'API key',
+      data: { testid: 'api-key' },
     });
-    const form = h('form', { class: 'dialog-form' },
+    const form = h(
+      'form',
+      { class: 'dialog-form' },
       h('img', { src: '/static/favicon.svg', alt: '', width: 40, height: 40 }),
       h('h2', {}, 'Welcome to Parley'),
       h('p', { class: 'faint' }, reason || 'Enter your API key to begin. It is kept in this browser only.'),
       field,
-      h('button', { type: 'submit', class: 'primary', data: { testid: 'sign-in' } }, 'Sign in'));
+      h('button', { type: 'submit', class: 'primary', data: { testid: 'sign-in' } }, 'Sign in'),
+    );
     const dialog = open(form, 'Sign in');
     dialog.addEventListener('cancel', (event) => event.preventDefault());
     form.addEventListener('submit', (event) => {
@@ -33,12 +43,18 @@ export function confirm(title, text, action) {
       dialog.remove();
       resolve(sure);
     };
-    const form = h('form', { class: 'dialog-form' },
+    const form = h(
+      'form',
+      { class: 'dialog-form' },
       h('h2', {}, title),
       h('p', { class: 'faint' }, text),
-      h('div', { class: 'dialog-buttons' },
+      h(
+        'div',
+        { class: 'dialog-buttons' },
         h('button', { type: 'button', class: 'secondary', on: { click: () => answer(false) } }, 'Cancel'),
-        h('button', { type: 'submit', class: 'danger', data: { testid: 'confirm' } }, action)));
+        h('button', { type: 'submit', class: 'danger', data: { testid: 'confirm' } }, action),
+      ),
+    );
     const dialog = open(form, title);
     dialog.addEventListener('cancel', () => answer(false));
     form.addEventListener('submit', (event) => {

@@ -19,7 +19,14 @@ export function h(tag, { class: className, data = {}, on = {}, icon: name, ...at
 
 /** A button showing an icon, named for those who do not see it. */
 export function iconButton(name, label, { class: className = '', ...properties } = {}) {
-  return h('button', { type: 'button', class: `icon-button ${className}`.trim(), 'aria-label': label, title: label, icon: name, ...properties });
+  return h('button', {
+    type: 'button',
+    class: `icon-button ${className}`.trim(),
+    'aria-label': label,
+    title: label,
+    icon: name,
+    ...properties,
+  });
 }
 
 const SVG = 'http://www.w3.org/2000/svg';

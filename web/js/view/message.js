@@ -7,7 +7,13 @@ import { h, icon, iconButton } from './element.js';
 const HUES = 6;
 
 export class MessageView {
-  #markdown = null; #entry = null; #words; #meta; #head; #foot; #text;
+  #markdown = null;
+  #entry = null;
+  #words;
+  #meta;
+  #head;
+  #foot;
+  #text;
 
   /** @param {object} words `agents()`, `simulated(agent)` and `connected()` tell; `retry(id)` and `discard(id)` act on unsent messages */
   constructor(entry, words) {
@@ -16,8 +22,13 @@ export class MessageView {
     this.#head = h('header', { class: 'message-head' });
     this.#meta = h('div', { class: 'message-meta' });
     this.#foot = h('footer', { class: 'message-foot' }, this.#meta);
-    this.element = h('article', { class: `message ${entry.role}`, data: { testid: 'message', role: entry.role } },
-      this.#head, this.#text, this.#foot);
+    this.element = h(
+      'article',
+      { class: `message ${entry.role}`, data: { testid: 'message', role: entry.role } },
+      this.#head,
+      this.#text,
+      this.#foot,
+    );
     if (entry.role !== 'user') this.#becomeAnswer();
     this.update(entry);
   }
@@ -39,7 +50,12 @@ export class MessageView {
   #becomeAnswer() {
     this.#markdown = new Markdown(this.#text);
     this.#text.classList.add('prose');
-    this.#foot.append(iconButton('copy', 'Copy answer', { class: 'copy-answer', on: { click: (event) => copy(event.currentTarget, this.#entry.text) } }));
+    this.#foot.append(
+      iconButton('copy', 'Copy answer', {
+        class: 'copy-answer',
+        on: { click: (event) => copy(event.currentTarget, this.#entry.text) },
+      }),
+    );
     this.element.addEventListener('click', ({ target }) => {
       const button = target.closest('[data-copy=code]');
       if (button) copy(button, button.closest('.code').querySelector('code').textContent);
@@ -70,7 +86,13 @@ export class MessageView {
       avatar(agent, this.#words.agents()),
       h('span', { class: 'agent-name' }, name),
       model ? h('span', { class: 'model' }, model) : null,
-      agent && this.#words.simulated(agent) ? h('span', { class: 'tag', title: 'Answered by the built-in simulator: this provider has no key' }, 'simulated') : null,
+      agent && this.#words.simulated(agent)
+        ? h(
+            'span',
+            { class: 'tag', title: 'Answered by the built-in simulator: this provider has no key' },
+            'simulated',
+          )
+        : null,
     ].filter(Boolean);
   }
 
@@ -94,7 +116,9 @@ export class MessageView {
 
 function changed(before, entry) {
   if (!before) return true;
-  return ['status', 'agent', 'model', 'error', 'durability', 'finishReason', 'id', 'createdAt'].some((field) => before[field] !== entry[field]);
+  return ['status', 'agent', 'model', 'error', 'durability', 'finishReason', 'id', 'createdAt'].some(
+    (field) => before[field] !== entry[field],
+  );
 }
 
 function outcome({ status, error, finishReason, durability }) {
@@ -108,7 +132,11 @@ function outcome({ status, error, finishReason, durability }) {
 }
 
 function savedLater() {
-  return h('span', { class: 'note', title: 'The database is away; this is kept safe and will be saved when it is back' }, 'Not saved yet');
+  return h(
+    'span',
+    { class: 'note', title: 'The database is away; this is kept safe and will be saved when it is back' },
+    'Not saved yet',
+  );
 }
 
 function particulars({ createdAt, usage, attempts }) {

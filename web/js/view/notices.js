@@ -14,8 +14,12 @@ export class Notices {
   /** @param {{code?: string, message: string, retry_after_s?: number}} error */
   show(error) {
     const wait = error.retry_after_s ? ` Try again in ${Math.ceil(error.retry_after_s)} s.` : '';
-    const notice = h('div', { class: 'notice', data: { testid: 'notice', code: error.code ?? '' }, icon: 'warn' },
-      h('span', {}, readable(error) + wait), iconButton('close', 'Dismiss', { on: { click: () => notice.remove() } }));
+    const notice = h(
+      'div',
+      { class: 'notice', data: { testid: 'notice', code: error.code ?? '' }, icon: 'warn' },
+      h('span', {}, readable(error) + wait),
+      iconButton('close', 'Dismiss', { on: { click: () => notice.remove() } }),
+    );
     for (const shown of this.element.children) if (shown.textContent === notice.textContent) shown.remove();
     this.element.append(notice);
     while (this.element.childElementCount > MOST) this.element.firstElementChild.remove();

@@ -6,18 +6,40 @@ import { toggleTheme } from './theme.js';
 const SPOKEN_CHARS = 600;
 
 export class Page {
-  #drawerButton; #sidebar; #title; #live; #narrow = matchMedia('(max-width: 820px)');
+  #drawerButton;
+  #sidebar;
+  #title;
+  #live;
+  #narrow = matchMedia('(max-width: 820px)');
 
   /** @param {{sidebar, composer, notices, connection, signOut: () => void}} parts */
   constructor({ sidebar, composer, notices, connection, signOut }) {
     this.scroll = h('div', { class: 'scroll', id: 'transcript', tabindex: -1 });
     this.#title = h('p', { class: 'title' });
     this.#live = h('div', { class: 'visually-hidden', 'aria-live': 'polite' });
-    this.#drawerButton = iconButton('menu', 'Conversations', { class: 'drawer-button', 'aria-expanded': 'false', 'aria-controls': 'sidebar', on: { click: () => this.drawer(true) } });
-    this.#sidebar = h('aside', { class: 'sidebar', id: 'sidebar' }, brand(() => this.drawer(false)), sidebar.fresh, sidebar.element, tools(signOut));
+    this.#drawerButton = iconButton('menu', 'Conversations', {
+      class: 'drawer-button',
+      'aria-expanded': 'false',
+      'aria-controls': 'sidebar',
+      on: { click: () => this.drawer(true) },
+    });
+    this.#sidebar = h(
+      'aside',
+      { class: 'sidebar', id: 'sidebar' },
+      brand(() => this.drawer(false)),
+      sidebar.fresh,
+      sidebar.element,
+      tools(signOut),
+    );
     const scrim = h('div', { class: 'scrim', on: { click: () => this.drawer(false) } });
     const header = h('header', { class: 'top' }, this.#drawerButton, this.#title, connection.element);
-    const foot = h('div', { class: 'foot' }, connection.strip, composer.element, h('p', { class: 'hint' }, 'Enter sends · Shift + Enter for a new line · Esc stops'));
+    const foot = h(
+      'div',
+      { class: 'foot' },
+      connection.strip,
+      composer.element,
+      h('p', { class: 'hint' }, 'Enter sends · Shift + Enter for a new line · Esc stops'),
+    );
     const main = h('main', { class: 'main' }, header, notices.element, this.scroll, foot);
     document.getElementById('app').replaceChildren(this.#sidebar, scrim, main, this.#live);
     this.#narrow.addEventListener('change', () => this.drawer(false));
@@ -49,13 +71,40 @@ export class Page {
 }
 
 function brand(close) {
-  return h('div', { class: 'brand' },
-    h('img', { src: '/static/favicon.svg', alt: '', width: 26, height: 26 }), h('span', {}, 'Parley'),
-    iconButton('close', 'Close', { class: 'drawer-close', on: { click: close } }));
+  return h(
+    'div',
+    { class: 'brand' },
+    h('img', { src: '/static/favicon.svg', alt: '', width: 26, height: 26 }),
+    h('span', {}, 'Parley'),
+    iconButton('close', 'Close', { class: 'drawer-close', on: { click: close } }),
+  );
 }
 
 function tools(signOut) {
-  return h('div', { class: 'sidebar-tools' },
-    h('button', { type: 'button', class: 'quiet-button', icon: 'theme', on: { click: toggleTheme }, data: { testid: 'theme' } }, 'Theme'),
-    h('button', { type: 'button', class: 'quiet-button', icon: 'key', on: { click: signOut }, data: { testid: 'sign-out' } }, 'Change key'));
+  return h(
+    'div',
+    { class: 'sidebar-tools' },
+    h(
+      'button',
+      {
+        type: 'button',
+        class: 'quiet-button',
+        icon: 'theme',
+        on: { click: toggleTheme },
+        data: { testid: 'theme' },
+      },
+      'Theme',
+    ),
+    h(
+      'button',
+      {
+        type: 'button',
+        class: 'quiet-button',
+        icon: 'key',
+        on: { click: signOut },
+        data: { testid: 'sign-out' },
+      },
+      'Change key',
+    ),
+  );
 }

@@ -5,7 +5,15 @@ import { h, iconButton } from './element.js';
 const DAY_MS = 86_400_000;
 
 export class Sidebar {
-  #session; #words; #list; #more; #rows = new Map(); #open; #layout = ''; #moving = false; #end;
+  #session;
+  #words;
+  #list;
+  #more;
+  #rows = new Map();
+  #open;
+  #layout = '';
+  #moving = false;
+  #end;
 
   /** @param {{session, words: {attempt, confirm}, open: (id: string | null) => void}} wiring */
   constructor({ session, words, open }) {
@@ -14,12 +22,24 @@ export class Sidebar {
     this.#open = open;
     this.#list = h('div', { class: 'conversation-list', data: { testid: 'conversation-list' } });
     this.#more = h('div', { class: 'more', 'aria-hidden': 'true' });
-    this.fresh = h('button', {
-      type: 'button', class: 'new-conversation', icon: 'plus', title: 'New conversation (Ctrl+K)', 'aria-keyshortcuts': 'Control+K Meta+K',
-      data: { testid: 'new-conversation' }, on: { click: () => open(null) },
-    }, 'New conversation');
+    this.fresh = h(
+      'button',
+      {
+        type: 'button',
+        class: 'new-conversation',
+        icon: 'plus',
+        title: 'New conversation (Ctrl+K)',
+        'aria-keyshortcuts': 'Control+K Meta+K',
+        data: { testid: 'new-conversation' },
+        on: { click: () => open(null) },
+      },
+      'New conversation',
+    );
     this.element = h('nav', { class: 'sidebar-scroll', 'aria-label': 'Conversations' }, this.#list, this.#more);
-    this.#end = new IntersectionObserver(([seen]) => seen.isIntersecting && this.#readMore(), { root: this.element, rootMargin: '200px' });
+    this.#end = new IntersectionObserver(([seen]) => seen.isIntersecting && this.#readMore(), {
+      root: this.element,
+      rootMargin: '200px',
+    });
     this.#end.observe(this.#more);
   }
 
@@ -39,7 +59,8 @@ export class Sidebar {
     const focused = document.activeElement;
     this.#moving = true;
     this.#list.replaceChildren(...groups.flatMap(([title, items]) => this.#group(title, items)));
-    if (loaded && !groups.length) this.#list.append(h('p', { class: 'nothing' }, 'Your conversations will be listed here.'));
+    if (loaded && !groups.length)
+      this.#list.append(h('p', { class: 'nothing' }, 'Your conversations will be listed here.'));
     if (this.#list.contains(focused)) focused.focus({ preventScroll: true });
     this.#moving = false;
   }
@@ -64,8 +85,12 @@ export class Sidebar {
     const link = h('a', { class: 'conversation-link', href: `#c=${id}` });
     const rename = iconButton('rename', 'Rename', { on: { click: () => this.#rename(id) } });
     const remove = iconButton('trash', 'Delete', { on: { click: () => this.#remove(id) } });
-    const element = h('li', { class: 'conversation-item', data: { testid: 'conversation-item', conversation: id } },
-      link, h('span', { class: 'row-tools' }, rename, remove));
+    const element = h(
+      'li',
+      { class: 'conversation-item', data: { testid: 'conversation-item', conversation: id } },
+      link,
+      h('span', { class: 'row-tools' }, rename, remove),
+    );
     link.addEventListener('click', (event) => {
       if (event.metaKey || event.ctrlKey || event.shiftKey) return;
       event.preventDefault();
@@ -104,7 +129,11 @@ export class Sidebar {
 
   async #remove(id) {
     const title = this.#rows.get(id).link.textContent;
-    const sure = await this.#words.confirm('Delete this conversation?', `“${title}” and all its messages will be gone.`, 'Delete');
+    const sure = await this.#words.confirm(
+      'Delete this conversation?',
+      `“${title}” and all its messages will be gone.`,
+      'Delete',
+    );
     if (!sure) return;
     const removed = await this.#words.attempt(async () => (await this.#session.remove(id), true));
     if (removed && this.#session.open === id) this.#open(null);
@@ -121,7 +150,12 @@ export class Sidebar {
 /** Conversations by when something was last said in them: [title, items] in order. */
 export function group(items, now) {
   const midnight = new Date(now).setHours(0, 0, 0, 0);
-  const limits = [['Today', midnight], ['Yesterday', midnight - DAY_MS], ['Last seven days', midnight - 6 * DAY_MS], ['Earlier', -Infinity]];
+  const limits = [
+    ['Today', midnight],
+    ['Yesterday', midnight - DAY_MS],
+    ['Last seven days', midnight - 6 * DAY_MS],
+    ['Earlier', -Infinity],
+  ];
   const groups = new Map();
   for (const item of items) {
     const when = Date.parse(item.updated_at ?? item.created_at) || 0;

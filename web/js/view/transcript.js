@@ -6,7 +6,17 @@ import { MessageView } from './message.js';
 const NEAR_END_PX = 80;
 
 export class Transcript {
-  #session; #words; #list; #scroll; #older; #latest; #empty; #views = new Map(); #shown = null; #frame = 0; #follow = true;
+  #session;
+  #words;
+  #list;
+  #scroll;
+  #older;
+  #latest;
+  #empty;
+  #views = new Map();
+  #shown = null;
+  #frame = 0;
+  #follow = true;
 
   /** @param {{session, scroll: HTMLElement, empty: EmptyState, words: object}} wiring */
   constructor({ session, scroll, empty, words }) {
@@ -14,9 +24,17 @@ export class Transcript {
     this.#words = words;
     this.#scroll = scroll;
     this.#empty = empty;
-    this.#older = h('button', { type: 'button', class: 'older', hidden: true, on: { click: () => this.#readOlder() } }, 'Earlier messages');
+    this.#older = h(
+      'button',
+      { type: 'button', class: 'older', hidden: true, on: { click: () => this.#readOlder() } },
+      'Earlier messages',
+    );
     this.#list = h('div', { class: 'messages', role: 'log', 'aria-live': 'off', 'aria-label': 'Messages' });
-    this.#latest = iconButton('down', 'To the latest message', { class: 'latest', hidden: true, on: { click: () => this.toEnd(true) } });
+    this.#latest = iconButton('down', 'To the latest message', {
+      class: 'latest',
+      hidden: true,
+      on: { click: () => this.toEnd(true) },
+    });
     scroll.append(h('div', { class: 'column' }, this.#older, empty.element, this.#list));
     scroll.after(h('div', { class: 'latest-place' }, this.#latest));
     scroll.addEventListener('scroll', () => this.#scrolled(), { passive: true });
