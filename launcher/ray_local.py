@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import TYPE_CHECKING
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -101,8 +103,9 @@ def stop() -> None:
 
     if not ray.is_initialized():
         return
-    if _within(_SERVE_STOP_S, serve.shutdown):
-        _within(_RAY_STOP_S, ray.shutdown)
+    with redirect_stdout(StringIO()):  # Ray reports its own orderly end as a failed task
+        if _within(_SERVE_STOP_S, serve.shutdown):
+            _within(_RAY_STOP_S, ray.shutdown)
 
 
 def failure(status: ApplicationStatusOverview) -> str:
