@@ -53,8 +53,8 @@ class ContextActor:
         self._resources = AsyncExitStack()
         enter = self._resources.enter_async_context
         self._background = await enter(Background())
-        redis = await enter(Redis(settings.redis))
-        postgres = await enter(Postgres(settings.database))
+        self._redis = redis = await enter(Redis(settings.redis))
+        self._postgres = postgres = await enter(Postgres(settings.database))
         self._conversations = Conversations(postgres)
         self._credentials = Credentials(postgres, redis)
         self._runs = Runs(postgres)
@@ -80,6 +80,12 @@ class ContextActor:
 
     async def redeem_ticket(self, ticket: str) -> Principal | None:
         return await self._credentials.redeem_ticket(ticket)
+
+    async def degraded(self) -> list[str]:
+        """Which of redis and postgres cannot be reached now."""
+        parts = {"redis": self._redis.check(), "postgres": self._postgres.check()}
+        answers = await asyncio.gather(*parts.values(), return_exceptions=True)
+        return [part for part, answer in zip(parts, answers, strict=True) if answer is not None]
 
     # Conversations
 

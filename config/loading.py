@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DIRECTORY = Path(__file__).parent
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
-_SHORT_NAMES = {
+_SHORT_NAMES: dict[str, tuple[str, ...]] = {
     "REDIS_URL": ("redis", "url"),
     "DATABASE_URL": ("database", "url"),
     "PARLEY_BOOTSTRAP_KEY": ("auth", "bootstrap_key"),

@@ -36,6 +36,8 @@ class Http(Section):
     hello_timeout_s: Seconds = 5
     heartbeat_s: Seconds = 25
     client_silence_s: Seconds = 60
+    max_sockets: int = Field(default=4_000, ge=1)
+    """Of one gateway replica; more are refused with 503."""
 
 
 class Redis(Section):
@@ -48,7 +50,7 @@ class Redis(Section):
 
 class Database(Section):
     url: SecretStr | None = None
-    """`postgresql://…`, of a role that may create tables and roles; null runs an embedded server."""
+    """`postgresql://…`, a role that may create tables and roles; null runs an embedded server."""
     pool_size: int = Field(default=8, ge=1)
     timeout_s: Seconds = 10
 
@@ -124,7 +126,8 @@ class Boxes(Section):
     gateway: Box = Box(scaling=Scaling(min=1, max=1))
     orchestrator: Box = Box()
     context: Box = Box()
-    agent_num_cpus: float = Field(default=0.1, gt=0)
+    agent: Box = Box()
+    """Its scaling is each agent's own."""
     client_pool: Box = Box()
 
 

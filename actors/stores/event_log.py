@@ -104,7 +104,7 @@ class EventLog:
             ]
             for a in appends
         ]
-        packed = msgpack.packb(operations)
+        packed = msgpack.packb(operations, use_bin_type=False)  # cmsgpack knows no bin
         answers = await self._redis.run("append", [], [packed, int(self._clock()), self._log_ttl_s])
         return [Appended(status.decode(), n, index) for status, n, index in answers]
 

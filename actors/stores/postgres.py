@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -74,6 +75,11 @@ class Postgres:
             async with self._pool.connection() as connection:
                 cursor = await connection.execute(statement, parameters)
                 return await cursor.fetchall() if cursor.description else []
+
+    async def check(self) -> None:
+        """Raises Unavailable or TimeoutError where Postgres does not answer within a second."""
+        async with asyncio.timeout(1):
+            await self.call("SELECT 1", {})
 
     @asynccontextmanager
     async def tenant(self, org_id: str) -> AsyncGenerator[Tenant, None]:

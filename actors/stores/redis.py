@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -60,6 +61,12 @@ class Redis:
         """
         with translated():
             return await self._scripts[script](keys=keys, args=arguments)
+
+    async def check(self) -> None:
+        """Raises Unavailable or TimeoutError where Redis does not answer within a second."""
+        async with asyncio.timeout(1):
+            with translated():
+                await self.client.ping()
 
     def pubsub(self) -> PubSub:
         return self.client.pubsub()
