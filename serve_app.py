@@ -59,7 +59,8 @@ def build(settings: Settings) -> Application:
         settings.boxes.gateway,
         max_ongoing_requests=int(settings.http.max_sockets * _SOCKET_HEADROOM),
     )
-    return gateway.bind(settings, simulated, context, orchestrator)
+    application: Application = gateway.bind(settings, simulated, context, orchestrator)
+    return application
 
 
 def _agent(name: str, agent: AgentSettings, settings: Settings) -> Any:
@@ -106,7 +107,8 @@ def _deployment(
         "graceful_shutdown_wait_loop_s": 0.5,
         "graceful_shutdown_timeout_s": 5,
     }
-    return serve.deployment(box).options(**defaults | options)
+    deployment: Any = serve.deployment(box)
+    return deployment.options(**defaults | options)
 
 
 def _ongoing(scaling: Scaling) -> int:

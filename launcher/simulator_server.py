@@ -9,13 +9,18 @@ from pathlib import Path
 from launcher.server import Server
 
 PROJECT = Path(__file__).resolve().parents[1]
+_PACE = ("--first-token-s", "0.2", "--tokens-per-s", "80", "--length", "100")
+"""As a quick model answers: a person sees the answer stream in."""
 
 
 def simulator_server(state_dir: Path, port: int) -> Server:
     return Server(
         name="simulator",
         url=f"http://127.0.0.1:{port}",
-        command=(sys.executable, "-m", "simulator", "--host", "127.0.0.1", "--port", str(port)),
+        command=(
+            *(sys.executable, "-m", "simulator", "--host", "127.0.0.1", "--port", str(port)),
+            *_PACE,
+        ),
         log=state_dir / "simulator.log",
         is_ready=lambda _pid: _accepts(port),
         directory=PROJECT,
