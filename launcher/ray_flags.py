@@ -1,4 +1,7 @@
-"""The environment of Ray: read by Ray's modules on import, inherited by all its processes."""
+"""The environment of Ray: read by Ray's modules on import, inherited by all its processes.
+
+Where another program starts Ray: `eval "$(python -m launcher.ray_flags)"; ray start …`.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from launcher import ports
 from launcher.instance import MARKER
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Mapping, MutableMapping
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -87,12 +90,7 @@ def apply(environ: MutableMapping[str, str] | None = None) -> None:
         environ = os.environ
     inherited = MARKER in environ
     environ[MARKER] = str(uuid4())
-    flags = dict(_QUIET)
-    if environ.get("PARLEY_ENV", "development") == "development":
-        flags |= _DEVELOPMENT
-    if has_haproxy(environ):
-        flags |= _HAPROXY
-    for name, value in flags.items():
+    for name, value in flags(environ).items():
         environ.setdefault(name, value)
     if uses_haproxy(environ):
         own = _places(environ[MARKER]) | {k: str(v) for k, v in _reserved_slot().ports.items()}
@@ -101,7 +99,17 @@ def apply(environ: MutableMapping[str, str] | None = None) -> None:
                 environ[name] = value
 
 
-def has_haproxy(environ: MutableMapping[str, str]) -> bool:
+def flags(environ: Mapping[str, str]) -> dict[str, str]:
+    """What every node's Ray should be started with, whoever starts it."""
+    chosen = dict(_QUIET)
+    if environ.get("PARLEY_ENV", "development") == "development":
+        chosen |= _DEVELOPMENT
+    if has_haproxy(environ):
+        chosen |= _HAPROXY
+    return chosen
+
+
+def has_haproxy(environ: Mapping[str, str]) -> bool:
     """Whether Serve would find a haproxy binary here, in the order in which Serve looks."""
     if not sys.platform.startswith("linux"):
         return False
@@ -115,7 +123,7 @@ def has_haproxy(environ: MutableMapping[str, str]) -> bool:
     return shutil.which("haproxy") is not None
 
 
-def uses_haproxy(environ: MutableMapping[str, str]) -> bool:
+def uses_haproxy(environ: Mapping[str, str]) -> bool:
     """Whether Serve's proxy is HAProxy rather than its own in Python."""
     return environ.get("RAY_SERVE_ENABLE_HA_PROXY") == "1"
 
@@ -145,3 +153,8 @@ def _reserved_slot() -> Slot:
         f"The ports of HAProxy (8404-{8403 + _SLOTS} and 9101-{9100 + _SLOTS}) are all taken: "
         "stop what listens there."
     )
+
+
+if __name__ == "__main__":
+    for flag, value in flags(os.environ).items():
+        print(f"export {flag}={value}")
