@@ -144,7 +144,7 @@ class ContextActor:
     async def claim_expired(self, owner: str, at_most: int) -> list[RunStart]:
         """Takes over runs whose owners are gone, with what the log holds of them."""
         claims = await self._runs.claim_expired(owner, LEASE_S, at_most)
-        return [await self._start(claim, await self._progress(claim)) for claim in claims]
+        return [await self._take_over(claim) for claim in claims]
 
     async def renew(self, held: Sequence[tuple[str, int]]) -> dict[str, bool]:
         """Run → whether it is being stopped, for the (run, epoch) pairs that still hold."""
@@ -250,18 +250,27 @@ class ContextActor:
         await self._quietly(self._cache.put_profile(principal.user_id, profile))
         return profile
 
-    async def _progress(self, claim: Claim) -> Progress:
+    async def _take_over(self, claim: Claim) -> RunStart:
+        """A run as its last owner left it, in the log that there is or in one begun again."""
         try:
-            entries = await self._log.held(claim.conversation)
+            if await self._log.generation(claim.conversation) is None:
+                generation = await self._begin_log_again(
+                    claim.principal, claim.conversation, claim.generation
+                )
+                return await self._start(replace(claim, generation=generation), Progress())
+            held = fold(entry.event for entry in await self._log.held(claim.conversation))
         except Unavailable:
-            return Progress()
-        return fold(e.event for e in entries).get(claim.run, FoldedRun()).progress()
+            held = {}
+        return await self._start(claim, held.get(claim.run, FoldedRun()).progress())
 
     # What the log is told
 
     async def _announce(self, submission: Submission, receipt: Receipt) -> Cursor:
-        """Tells the log of a fresh message; answers the cursor just before its event."""
-        unknown = Cursor(receipt.generation, 0)
+        """Tells the log of a fresh message; answers the cursor just before its event.
+
+        Where that is not known, a cursor of no log: whoever attaches there gets a snapshot.
+        """
+        unknown = Cursor(0, 0)
         if not receipt.fresh:
             try:
                 found = await self._log.cursor_before_message(receipt.conversation, receipt.message)
@@ -297,7 +306,9 @@ class ContextActor:
             self._append(submission.principal, append),
             self._remember(receipt.conversation, StoredMessage(message=message, run=receipt.run)),
         )
-        return Cursor(generation, appended.n - 1) if appended else unknown
+        if appended is None or appended.status != "ok":
+            return unknown
+        return Cursor(generation, appended.n - 1)
 
     async def _announce_end(self, start: RunStart, outcome: Outcome, committed: Committed) -> None:
         final = outcome if committed.state == outcome.state else outcome.stopped()
@@ -334,7 +345,7 @@ class ContextActor:
             if appended.status != "absent":
                 return append.generation, appended
             generation = await self._begin_log_again(
-                principal, append.conversation, append.generation
+                principal, append.conversation, append.generation, append.run
             )
             again = replace(append, generation=generation)
             return generation, await self._appends.submit(again)
@@ -343,10 +354,13 @@ class ContextActor:
             return append.generation, None
 
     async def _begin_log_again(
-        self, principal: Principal, conversation: str, generation: int
+        self, principal: Principal, conversation: str, generation: int, announcing: str = ""
     ) -> int:
+        """The generation of a new log. The message of the `announcing` run is yet to come."""
         raised = await self._runs.raise_generation(conversation, generation)
-        return await self._log.begin(conversation, principal, raised)
+        unfinished = await self._conversations.unfinished(principal, conversation)
+        others = [run for run in unfinished if run != announcing]
+        return await self._log.begin(conversation, principal, raised, others)
 
     async def _remember(self, conversation: str, stored: StoredMessage) -> None:
         await self._quietly(self._cache.remember(conversation, [stored]))

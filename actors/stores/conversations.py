@@ -108,6 +108,12 @@ class Conversations:
             _found(await tenant.row("delete_conversation", ids))
         return tuple(row["run"] for row in unfinished)
 
+    async def unfinished(self, principal: Principal, conversation: str) -> tuple[str, ...]:
+        """The runs that are queued, running or being stopped, in the order of their messages."""
+        async with self._postgres.tenant(principal.org_id) as tenant:
+            rows = await tenant.rows("unfinished_runs", {"conversation": conversation})
+        return tuple(row["run"] for row in rows)
+
     async def history(self, principal: Principal, conversation: str, limit: int) -> History:
         """The newest messages. Raises NotFound."""
         ids = _ids(principal, conversation)

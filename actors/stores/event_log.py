@@ -108,12 +108,22 @@ class EventLog:
         answers = await self._redis.run("append", [], [packed, int(self._clock()), self._log_ttl_s])
         return [Appended(status.decode(), n, index) for status, n, index in answers]
 
-    async def begin(self, conversation: str, principal: Principal, generation: int) -> int:
-        """Begins a log, unless one of this or a later generation is held; answers which is."""
+    async def begin(
+        self,
+        conversation: str,
+        principal: Principal,
+        generation: int,
+        unfinished: Sequence[str] = (),
+    ) -> int:
+        """Begins a log, unless one of this or a later generation is held; answers which is.
+
+        The messages of the `unfinished` runs count as announced: whoever attaches gets them in a
+        snapshot.
+        """
         held: int = await self._redis.run(
             "begin",
             [keys.head(conversation), keys.log(conversation)],
-            [_owner(principal), generation],
+            [_owner(principal), generation, *unfinished],
         )
         return held
 
@@ -173,6 +183,12 @@ class EventLog:
                 generation, n = stream_id.split(b"-")
                 return Cursor(int(generation), int(n) - 1)
         return None
+
+    async def generation(self, conversation: str) -> int | None:
+        """The generation held, or None where there is no log."""
+        with translated():
+            raw = await self._redis.client.hget(keys.head(conversation), "g")
+        return None if raw is None else int(raw)
 
     async def held(self, conversation: str) -> tuple[Entry, ...]:
         """All events that the log holds."""
