@@ -164,7 +164,15 @@ def _blame(layers: list[_Layer], path: str, problem: str) -> ConfigurationError:
     for layer in reversed(layers):
         node: Any = layer.tree
         for part in path.split("."):
-            node = node.get(part) if isinstance(node, dict) else None
+            node = _member(node, part)
         if node is not None:
             return ConfigurationError(f"{layer.source}: {path}: {problem}")
     return ConfigurationError(f"{layers[0].source}: {path}: {problem}")
+
+
+def _member(node: Any, part: str) -> Any:
+    if isinstance(node, dict):
+        return node.get(part)
+    if isinstance(node, list) and part.isdecimal() and int(part) < len(node):
+        return node[int(part)]
+    return None
