@@ -7,36 +7,31 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
+from actors.announcer import Announcer
 from actors.background import Background
 from actors.batching import Batcher
-from actors.core.cursors import Cursor
 from actors.core.errors import Busy, Conflict, NotFound, Unavailable
-from actors.core.events import MessageAdded, encode, run_ended
 from actors.core.log_folding import FoldedRun, fold
-from actors.core.messages import Context, Message, StoredMessage
-from actors.core.runs import Accepted, Finished, Outcome, Progress, RunStart
-from actors.core.transcripts import up_to
-from actors.stores.context_cache import KEPT_MESSAGES, ContextCache
+from actors.core.messages import Message, StoredMessage
+from actors.core.runs import Accepted, Finished, Progress, RunStart
+from actors.memory import Memory
+from actors.stores.context_cache import ContextCache
 from actors.stores.conversations import Conversations
 from actors.stores.credentials import Credentials
-from actors.stores.event_log import Append, EventLog
+from actors.stores.event_log import EventLog
 from actors.stores.postgres import Postgres
-from actors.stores.redis import Redis
+from actors.stores.redis import Redis, unless_down
 from actors.stores.runs import Completion, Runs
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Sequence
 
+    from actors.core.cursors import Cursor
     from actors.core.errors import ParleyError
     from actors.core.messages import Json, Principal
-    from actors.core.runs import Submission
-    from actors.stores.event_log import Appended
+    from actors.core.runs import Outcome, Submission
     from actors.stores.runs import Claim, Committed, Receipt
     from config.settings import Settings
-
-log = structlog.get_logger()
 
 FIRST_LEASE_S = 10.0
 """How long an accepted run may wait to be begun before a sweeper claims it."""
@@ -44,31 +39,35 @@ LEASE_S = 6.0
 
 
 class ContextActor:
-    """Fronts Redis and Postgres: what it says is done is committed in Postgres.
-
-    Redis being down costs speed here, never an answer: the hot copy is then passed over.
-    """
+    """Fronts Redis and Postgres: what it says is done is committed in Postgres."""
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Serve awaits it
         self._resources = AsyncExitStack()
         enter = self._resources.enter_async_context
-        self._background = await enter(Background())
-        self._redis = redis = await enter(Redis(settings.redis))
-        self._postgres = postgres = await enter(Postgres(settings.database))
-        self._conversations = Conversations(postgres)
-        self._credentials = Credentials(postgres, redis)
-        self._runs = Runs(postgres)
-        self._log = EventLog(redis, log_ttl_s=settings.redis.log_ttl_s)
-        self._cache = ContextCache(redis, settings.redis.context_ttl_s)
-        self._accepts = Batcher(self._accept_batch, self._background, name="accept")
-        self._finishes = Batcher(self._runs.finish, self._background, name="finish")
-        self._begins = Batcher(self._begin_batch, self._background, name="begin")
-        self._appends = Batcher(self._log.append, self._background, name="append")
+        background = await enter(Background())
+        self._redis = await enter(Redis(settings.redis))
+        self._postgres = await enter(Postgres(settings.database))
+        self._conversations = Conversations(self._postgres)
+        self._credentials = Credentials(self._postgres, self._redis)
+        self._runs = Runs(self._postgres)
+        self._log = EventLog(self._redis, log_ttl_s=settings.redis.log_ttl_s)
+        self._announcer = Announcer(self._log, self._runs, self._conversations, background)
+        cache = ContextCache(self._redis, settings.redis.context_ttl_s)
+        self._memory = Memory(self._conversations, cache)
+        self._accepts = Batcher(self._accept_batch, background, name="accept")
+        self._begins = Batcher(self._begin_batch, background, name="begin")
+        self._finishes = Batcher(self._runs.finish, background, name="finish")
         if settings.auth.bootstrap_key is not None:
             await self._credentials.bootstrap(settings.auth.bootstrap_key.get_secret_value())
 
     async def __del__(self) -> None:
         await self._resources.aclose()
+
+    async def degraded(self) -> list[str]:
+        """Which of redis and postgres cannot be reached now."""
+        parts = {"redis": self._redis.check(), "postgres": self._postgres.check()}
+        answers = await asyncio.gather(*parts.values(), return_exceptions=True)
+        return [part for part, answer in zip(parts, answers, strict=True) if answer is not None]
 
     # Who is asking
 
@@ -81,11 +80,11 @@ class ContextActor:
     async def redeem_ticket(self, ticket: str) -> Principal | None:
         return await self._credentials.redeem_ticket(ticket)
 
-    async def degraded(self) -> list[str]:
-        """Which of redis and postgres cannot be reached now."""
-        parts = {"redis": self._redis.check(), "postgres": self._postgres.check()}
-        answers = await asyncio.gather(*parts.values(), return_exceptions=True)
-        return [part for part, answer in zip(parts, answers, strict=True) if answer is not None]
+    async def profile(self, principal: Principal) -> Json:
+        return await self._memory.profile(principal)
+
+    async def merge_profile(self, principal: Principal, changes: Json) -> Json:
+        return await self._memory.merge_profile(principal, changes)
 
     # Conversations
 
@@ -96,19 +95,14 @@ class ContextActor:
     async def delete_conversation(self, principal: Principal, conversation: str) -> None:
         """Raises NotFound. Producers of its runs are told to stop; nothing of it stays."""
         for run in await self._conversations.delete(principal, conversation):
-            await self._quietly(self._log.seal(conversation, run))
-        await self._quietly(self._log.forget(conversation))
-        await self._quietly(self._cache.forget(conversation))
-
-    async def merge_profile(self, principal: Principal, changes: Json) -> Json:
-        profile = await self._conversations.merge_profile(principal, changes)
-        await self._quietly(self._cache.put_profile(principal.user_id, profile))
-        return profile
+            await unless_down(self._log.seal(conversation, run))
+        await unless_down(self._log.forget(conversation))
+        await self._memory.forget(conversation)
 
     async def ensure_log(self, principal: Principal, conversation: str) -> None:
         """Begins a log where there is none, as a new generation. Raises NotFound."""
         found = await self._conversations.get(principal, conversation)
-        await self._begin_log_again(principal, conversation, found.generation)
+        await self._announcer.begin_again(principal, conversation, found.generation)
 
     # Runs
 
@@ -123,9 +117,11 @@ class ContextActor:
         receipt = await self._accepts.submit(submission)
         if receipt.outcome != "accepted":
             raise _refusal(receipt.outcome)
-        cursor = await self._announce(submission, receipt)
-        for run in receipt.interrupted:
-            await self.stop(submission.principal, run)
+        if receipt.fresh:
+            cursor = await self._announce(submission, receipt)
+        else:
+            cursor = await self._announcer.cursor_before(receipt.conversation, receipt.message)
+        following = [await self.stop(submission.principal, run) for run in receipt.interrupted]
         return Accepted(
             conversation=receipt.conversation,
             message=receipt.message,
@@ -133,7 +129,7 @@ class ContextActor:
             seq=receipt.seq,
             durability="committed",
             cursor=str(cursor),
-            ready=receipt.ready,
+            ready=receipt.ready or receipt.run in following,
         )
 
     async def begin(self, run: str, owner: str) -> RunStart | None:
@@ -161,7 +157,10 @@ class ContextActor:
         )
         if committed is None:
             return None
-        await self._announce_end(start, outcome, committed)
+        if committed.answer is not None:
+            answer = _answer(start, outcome, committed, committed.answer)
+            await self._memory.remember(start.conversation, answer)
+        await self._announcer.ended(start, outcome, committed)
         return Finished(state=committed.state, next_run=committed.next_run)
 
     async def stop(self, principal: Principal, run: str) -> str | None:
@@ -172,22 +171,10 @@ class ContextActor:
         """
         result = await self._runs.stop(principal, run)
         if result.state == "stopping":
-            await self._quietly(self._log.seal(result.conversation, run))
+            await unless_down(self._log.seal(result.conversation, run))
         elif result.changed:
-            ended = run_ended(result.conversation, run, Outcome(state="stopped"), None, None)
-            await self._append(
-                principal,
-                Append(
-                    conversation=result.conversation,
-                    generation=result.generation,
-                    run=run,
-                    kind="end",
-                    events=(encode(ended),),
-                ),
-            )
+            await self._announcer.stopped_in_queue(principal, run, result)
         return result.next_run
-
-    # What the batchers do
 
     async def _accept_batch(self, batch: Sequence[Submission]) -> list[Receipt]:
         return await self._runs.accept(batch, FIRST_LEASE_S)
@@ -199,84 +186,7 @@ class ContextActor:
             taken |= {c.run: c for c in await self._runs.begin(ids, owner, LEASE_S)}
         return [taken.get(run) for run, _ in batch]
 
-    # What a run needs
-
-    async def _start(self, claim: Claim, progress: Progress) -> RunStart:
-        principal = claim.principal
-        messages, profile = await asyncio.gather(
-            self._messages_up_to(principal, claim), self.profile(principal)
-        )
-        return RunStart(
-            run=claim.run,
-            epoch=claim.epoch,
-            principal=principal,
-            conversation=claim.conversation,
-            generation=claim.generation,
-            message=claim.message,
-            requested_agent=claim.requested_agent,
-            sticky_agent=claim.sticky_agent,
-            stopping=claim.stopping,
-            context=Context(
-                profile=profile,
-                messages=up_to([m.message for m in messages], claim.message),
-                metadata=claim.metadata,
-                summary=claim.summary,
-            ),
-            progress=progress,
-        )
-
-    async def _messages_up_to(
-        self, principal: Principal, claim: Claim
-    ) -> tuple[StoredMessage, ...]:
-        try:
-            held = await self._cache.messages(claim.conversation)
-        except Unavailable:
-            held = None
-        if held is not None and held[0] >= claim.message_seq:
-            return held[1]
-        history = await self._conversations.history(principal, claim.conversation, KEPT_MESSAGES)
-        await self._quietly(self._cache.replace(claim.conversation, history.messages))
-        return history.messages
-
-    async def profile(self, principal: Principal) -> Json:
-        """The user's profile, from the hot copy where there is one."""
-        try:
-            held = await self._cache.profile(principal.user_id)
-        except Unavailable:
-            held = None
-        if held is not None:
-            return held
-        profile = await self._conversations.profile(principal)
-        await self._quietly(self._cache.put_profile(principal.user_id, profile))
-        return profile
-
-    async def _take_over(self, claim: Claim) -> RunStart:
-        """A run as its last owner left it, in the log that there is or in one begun again."""
-        try:
-            if await self._log.generation(claim.conversation) is None:
-                generation = await self._begin_log_again(
-                    claim.principal, claim.conversation, claim.generation
-                )
-                return await self._start(replace(claim, generation=generation), Progress())
-            held = fold(entry.event for entry in await self._log.held(claim.conversation))
-        except Unavailable:
-            held = {}
-        return await self._start(claim, held.get(claim.run, FoldedRun()).progress())
-
-    # What the log is told
-
     async def _announce(self, submission: Submission, receipt: Receipt) -> Cursor:
-        """Tells the log of a fresh message; answers the cursor just before its event.
-
-        Where that is not known, a cursor of no log: whoever attaches there gets a snapshot.
-        """
-        unknown = Cursor(0, 0)
-        if not receipt.fresh:
-            try:
-                found = await self._log.cursor_before_message(receipt.conversation, receipt.message)
-            except Unavailable:
-                found = None
-            return found or unknown
         message = Message(
             id=receipt.message,
             seq=receipt.seq,
@@ -285,93 +195,58 @@ class ContextActor:
             created_at=receipt.created_at,
             metadata=submission.metadata,
         )
-        event = MessageAdded(
-            conversation=receipt.conversation,
-            message=message,
-            id=submission.client_message_id,
-            run=receipt.run,
+        cursor, _ = await asyncio.gather(
+            self._announcer.message(submission, receipt, message),
+            self._memory.remember(
+                receipt.conversation, StoredMessage(message=message, run=receipt.run)
+            ),
         )
-        if receipt.created:
-            await self._quietly(
-                self._log.begin(receipt.conversation, submission.principal, receipt.generation)
-            )
-        append = Append(
-            conversation=receipt.conversation,
-            generation=receipt.generation,
-            run=receipt.run,
-            kind="message",
-            events=(encode(event),),
-        )
-        (generation, appended), _ = await asyncio.gather(
-            self._append(submission.principal, append),
-            self._remember(receipt.conversation, StoredMessage(message=message, run=receipt.run)),
-        )
-        if appended is None or appended.status != "ok":
-            return unknown
-        return Cursor(generation, appended.n - 1)
+        return cursor
 
-    async def _announce_end(self, start: RunStart, outcome: Outcome, committed: Committed) -> None:
-        final = outcome if committed.state == outcome.state else outcome.stopped()
-        ended = run_ended(start.conversation, start.run, final, committed.answer, committed.seq)
-        append = Append(
-            conversation=start.conversation,
-            generation=start.generation,
-            run=start.run,
-            kind="end",
-            epoch=start.epoch,
-            events=(encode(ended),),
+    async def _start(self, claim: Claim, progress: Progress) -> RunStart:
+        return RunStart(
+            run=claim.run,
+            epoch=claim.epoch,
+            principal=claim.principal,
+            conversation=claim.conversation,
+            generation=claim.generation,
+            message=claim.message,
+            requested_agent=claim.requested_agent,
+            sticky_agent=claim.sticky_agent,
+            stopping=claim.stopping,
+            context=await self._memory.context(claim),
+            progress=progress,
         )
-        if committed.answer is None:
-            await self._append(start.principal, append)
-            return
-        answer = Message(
-            id=committed.answer,
-            seq=committed.seq,
-            role="assistant",
-            text=outcome.text,
-            agent=outcome.agent,
-            model=outcome.model,
-            reply_to=start.message,
-            status="complete" if committed.state == "completed" else committed.state,
-            created_at=committed.created_at,
-        )
-        await self._remember(start.conversation, StoredMessage(message=answer, run=start.run))
-        await self._append(start.principal, append)
 
-    async def _append(self, principal: Principal, append: Append) -> tuple[int, Appended | None]:
-        """Appends to the log as it is, or to one begun again; answers in which generation."""
+    async def _take_over(self, claim: Claim) -> RunStart:
+        """A run as its last owner left it, in the log that there is or in one begun again."""
         try:
-            appended = await self._appends.submit(append)
-            if appended.status != "absent":
-                return append.generation, appended
-            generation = await self._begin_log_again(
-                principal, append.conversation, append.generation, append.run
-            )
-            again = replace(append, generation=generation)
-            return generation, await self._appends.submit(again)
-        except Unavailable as error:
-            log.warning("event not announced", run=append.run, error=str(error))
-            return append.generation, None
+            if await self._log.generation(claim.conversation) is None:
+                generation = await self._announcer.begin_again(
+                    claim.principal, claim.conversation, claim.generation
+                )
+                return await self._start(replace(claim, generation=generation), Progress())
+            held = fold(entry.event for entry in await self._log.held(claim.conversation))
+        except Unavailable:
+            held = {}
+        return await self._start(claim, held.get(claim.run, FoldedRun()).progress())
 
-    async def _begin_log_again(
-        self, principal: Principal, conversation: str, generation: int, announcing: str = ""
-    ) -> int:
-        """The generation of a new log. The message of the `announcing` run is yet to come."""
-        raised = await self._runs.raise_generation(conversation, generation)
-        unfinished = await self._conversations.unfinished(principal, conversation)
-        others = [run for run in unfinished if run != announcing]
-        return await self._log.begin(conversation, principal, raised, others)
 
-    async def _remember(self, conversation: str, stored: StoredMessage) -> None:
-        await self._quietly(self._cache.remember(conversation, [stored]))
-
-    @staticmethod
-    async def _quietly(step: Awaitable[object]) -> None:
-        """Awaits a step that Redis being down may cost: Postgres has what it would have said."""
-        try:
-            await step
-        except Unavailable as error:
-            log.warning("hot copy passed over", error=str(error))
+def _answer(
+    start: RunStart, outcome: Outcome, committed: Committed, message_id: str
+) -> StoredMessage:
+    message = Message(
+        id=message_id,
+        seq=committed.seq,
+        role="assistant",
+        text=outcome.text,
+        agent=outcome.agent,
+        model=outcome.model,
+        reply_to=start.message,
+        status="complete" if committed.state == "completed" else committed.state,
+        created_at=committed.created_at,
+    )
+    return StoredMessage(message=message, run=start.run)
 
 
 def _refusal(outcome: str) -> ParleyError:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+import structlog
 from redis import asyncio as redis_asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
@@ -16,9 +17,14 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from actors.core.errors import Internal, Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from redis.asyncio.client import PubSub
 
     from config.settings import Redis as RedisSettings
+
+log = structlog.get_logger()
+T = TypeVar("T")
 
 _SCRIPTS = Path(__file__).parent / "scripts"
 _CONNECTIONS = 16
@@ -70,6 +76,15 @@ class Redis:
 
     def pubsub(self) -> PubSub:
         return self.client.pubsub()
+
+
+async def unless_down(step: Awaitable[T]) -> T | None:
+    """What the step answers, or None where Redis is down: Postgres has what it would have said."""
+    try:
+        return await step
+    except Unavailable as error:
+        log.warning("redis passed over", error=str(error))
+        return None
 
 
 class translated:  # noqa: N801 - reads as a statement
