@@ -53,7 +53,7 @@ def ensure(settings: Settings, watch_pid: int | None = None) -> Endpoints:
     state_dir = state_directory(settings)
     watch_pid = watch_pid or int(os.environ.get("RAY_RAYLET_PID", os.getpid()))
     running = started(state_dir, kinds, watch_pid)
-    return Endpoints(_addressed(settings, running.urls), settings.simulated_providers)
+    return Endpoints(addressed(settings, running.urls), settings.simulated_providers)
 
 
 def needed(settings: Settings) -> tuple[str, ...]:
@@ -144,7 +144,8 @@ def _launch(state_dir: Path, kinds: Sequence[str], watch_pid: int, page: str) ->
         raise ServerFailedError(reason)
 
 
-def _addressed(settings: Settings, urls: Mapping[str, str]) -> Settings:
+def addressed(settings: Settings, urls: Mapping[str, str]) -> Settings:
+    """The settings with the embedded servers' URLs (by kind) where they have none."""
     redis, database, providers = settings.redis, settings.database, dict(settings.providers)
     if redis.url is None:
         redis = redis.model_copy(update={"url": SecretStr(urls["redis"])})

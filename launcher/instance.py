@@ -7,13 +7,13 @@ import json
 import os
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 MARKER = "PARLEY_INSTANCE"
 """The environment variable that every process of an instance carries."""
@@ -24,20 +24,28 @@ class Birth:
     """A process that cannot be mistaken for a later one with the same pid."""
 
     pid: int
-    created: float
+    started: float
 
     @classmethod
     def of(cls, pid: int) -> Birth:
         """Raises psutil.NoSuchProcess when there is none."""
-        return cls(pid, psutil.Process(pid).create_time())
+        return cls(pid, _started(pid))
 
     def process(self) -> psutil.Process | None:
         """The process, unless it has ended."""
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(self.pid)
-            if process.create_time() == self.created:
-                return process if process.status() != psutil.STATUS_ZOMBIE else None
+            if process.status() != psutil.STATUS_ZOMBIE and _started(self.pid) == self.started:
+                return process
         return None
+
+
+def _started(pid: int) -> float:
+    """On Linux in ticks since the boot, which no correction of the clock moves (proc(5), stat)."""
+    try:
+        return float(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except OSError:
+        return psutil.Process(pid).create_time()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +79,7 @@ def read(state_dir: Path) -> Instance | None:
     """The instance that was last started here, alive or not; None after an orderly end."""
     try:
         saved = json.loads(file_of(state_dir).read_text())
-    except FileNotFoundError:
-        return None
-    except json.JSONDecodeError:
+    except (FileNotFoundError, json.JSONDecodeError):
         return None
     return Instance(
         id=saved["id"],
