@@ -36,6 +36,8 @@ class Http(Section):
     hello_timeout_s: Seconds = 5
     heartbeat_s: Seconds = 25
     client_silence_s: Seconds = 60
+    client_stall_s: Seconds = 30
+    """A client that answers for nothing so long, though much was sent, is closed with 4413."""
     max_sockets: int = Field(default=4_000, ge=1)
     """Of one gateway replica; more are refused with 503."""
 

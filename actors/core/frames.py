@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Annotated, Any, Literal, NoReturn
 from uuid import UUID
 
@@ -28,7 +29,7 @@ class BadFrame(InvalidRequest):
 
 
 def storable(value: Any, depth: int = 0) -> Any:
-    """Refuses what neither UTF-8 nor Postgres takes: NUL, lone surrogates, endless nesting."""
+    """Refuses what UTF-8, JSON or Postgres does not take: lone surrogates, NUL, endless nesting."""
     if depth > MAX_DEPTH:
         raise ValueError(f"is nested more than {MAX_DEPTH} levels deep")
     if isinstance(value, str):
@@ -47,6 +48,8 @@ def storable(value: Any, depth: int = 0) -> Any:
             storable(item, depth + 1)
     elif isinstance(value, int) and abs(value) >= 2**63:
         raise ValueError("contains a number beyond 64 bits")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("contains a number that JSON does not have")
     return value
 
 
@@ -67,6 +70,7 @@ ClientMessageId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,
 Text = Annotated[str, BeforeValidator(storable), AfterValidator(_spoken)]
 Name = Annotated[str, BeforeValidator(storable), StringConstraints(max_length=64)]
 JsonObject = Annotated[dict[str, Any], BeforeValidator(storable)]
+Echo = Annotated[Any, BeforeValidator(storable)]
 
 
 class _Frame(BaseModel):
@@ -82,7 +86,8 @@ class Hello(_Frame):
     type: Literal["hello"]
     token: str | None = None
     ticket: str | None = None
-    attach: list[Attachment] = Field(default=[], max_length=256)
+    attach: list[Any] = []
+    """To be read one by one, with `read_attachment`: a bad one leaves the others."""
 
 
 class Send(_Frame):
@@ -110,12 +115,12 @@ class Stop(_Frame):
 
 class Ping(_Frame):
     type: Literal["ping"]
-    t: Any = None
+    t: Echo = None
 
 
 class Pong(_Frame):
     type: Literal["pong"]
-    t: Any = None
+    t: Echo = None
 
 
 Frame = Hello | Send | Attach | Detach | Stop | Ping | Pong
@@ -128,6 +133,7 @@ def decode(text: str) -> dict[str, Any]:
 
     Raises:
         BadFrame: it is no JSON object, or of no or an unknown type.
+        InvalidRequest: it is nested deeper than any field may be.
     """
     try:
         fields = orjson.loads(text)
@@ -153,6 +159,18 @@ def read(fields: dict[str, Any]) -> Frame:
         raise InvalidRequest(describe(error)) from None
 
 
+def read_attachment(fields: Any) -> Attachment:
+    """One entry of a hello's `attach`.
+
+    Raises:
+        InvalidRequest: a field is missing or bad; the message names it.
+    """
+    try:
+        return Attachment.model_validate(fields)
+    except ValidationError as error:
+        raise InvalidRequest(f"attach: {describe(error)}") from None
+
+
 def describe(error: ValidationError) -> str:
     """One sentence for the first thing wrong, naming the field."""
     first = error.errors(include_url=False, include_context=False)[0]
@@ -163,7 +181,9 @@ def describe(error: ValidationError) -> str:
 def _decode_surrogates(text: str) -> Any:
     try:
         return json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+    except RecursionError:
+        raise InvalidRequest(f"The frame is nested more than {MAX_DEPTH} levels deep.") from None
+    except ValueError:
         raise BadFrame("The frame is not JSON.") from None
 
 

@@ -19,6 +19,8 @@ class FoldedRun:
     """A run as its events leave it."""
 
     agent: str | None = None
+    model: str | None = None
+    reply_to: str | None = None
     started: bool = False
     ended: bool = False
     deltas: list[str] = field(default_factory=list)
@@ -35,7 +37,9 @@ def fold(events: Iterable[bytes]) -> dict[str, FoldedRun]:
         run = runs.setdefault(event["run"], FoldedRun())
         match event["type"]:
             case "run.started":
-                run.started, run.agent = True, event["agent"]
+                run.started = True
+                run.agent, run.model = event["agent"], event["model"]
+                run.reply_to = event["reply_to"]
             case "delta":
                 run.deltas.append(event["text"])
             case "rewind":

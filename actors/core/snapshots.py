@@ -43,22 +43,31 @@ def snapshot(
             return stored.run not in in_progress and stored.run not in comes_later
         return stored.run not in hidden_questions
 
+    told_messages = [stored for stored in messages if told(stored)][-MESSAGES:]
     runs: list[dict[str, Any]] = [
         {
             "run": run,
             "agent": folded.agent,
+            "model": folded.model,
+            "reply_to": folded.reply_to,
             "index": len(folded.deltas),
             "text": "".join(folded.deltas),
         }
         for run, folded in fold(held).items()
         if folded.started and not folded.ended and run in in_progress
     ]
+    waiting = in_progress - {entry["run"] for entry in runs}
     return orjson.dumps(
         {
             "type": "snapshot",
             "conversation": conversation,
             "cursor": str(cursor),
-            "messages": [m.message for m in messages if told(m)][-MESSAGES:],
+            "messages": [stored.message for stored in told_messages],
             "runs": runs,
+            "queued": [
+                {"run": stored.run, "reply_to": stored.message.id}
+                for stored in told_messages
+                if stored.message.role == "user" and stored.run in waiting
+            ],
         }
     )

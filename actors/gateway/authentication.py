@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _REMEMBERED_S = 30.0
 _MAX_REMEMBERED = 10_000
+_MAX_CREDENTIAL_CHARS = 512
 
 
 class Authentication:
@@ -28,9 +29,11 @@ class Authentication:
 
     async def by_key(self, key: str | None) -> Principal:
         """Raises Unauthenticated."""
-        if not key or len(key) > 512:
+        if not key:
             raise Unauthenticated("An API key is needed.")
-        digest = hashlib.sha256(key.encode(errors="replace")).digest()
+        if not _decent(key):
+            raise Unauthenticated("The API key is not known.")
+        digest = hashlib.sha256(key.encode()).digest()
         known = self._known.get(digest)
         if known is not None and known[0] > self._clock():
             return known[1]
@@ -44,10 +47,17 @@ class Authentication:
 
     async def by_ticket(self, ticket: str) -> Principal:
         """Raises Unauthenticated."""
-        principal: Principal | None = await ask(self._context, "redeem_ticket", ticket)
+        principal: Principal | None = None
+        if _decent(ticket):
+            principal = await ask(self._context, "redeem_ticket", ticket)
         if principal is None:
             raise Unauthenticated("The ticket is not valid, or no longer.")
         return principal
+
+
+def _decent(credential: str) -> bool:
+    """Whether it can be one of ours at all."""
+    return 0 < len(credential) <= _MAX_CREDENTIAL_CHARS and credential.isascii()
 
 
 def bearer(headers: Mapping[str, str]) -> str | None:

@@ -1,57 +1,95 @@
-"""Events as Server-Sent Events: `id:` is the cursor, `event:` the type, `data:` the frame."""
+"""A conversation's events as Server-Sent Events.
+
+`id:` is the cursor, `event:` the type, `data:` the frame.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import orjson
+from fastapi.responses import StreamingResponse
 
+from actors.core.errors import ParleyError
 from actors.core.events import TERMINAL_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from starlette.types import Receive, Scope, Send
+
     from actors.core.cursors import Cursor
     from actors.core.messages import Principal
-    from actors.gateway.hub import Hub, Watch
+    from actors.gateway.feed import Watch
+    from actors.gateway.hub import Hub
 
+MEDIA_TYPE = "text/event-stream"
 _KEEP_ALIVE_S = 15.0
 _KEEP_ALIVE = b": alive\n\n"
 
 
-class EventStream:
-    """One conversation's events for one HTTP response.
+class EventStream(StreamingResponse):
+    """The events after a cursor, else a `snapshot` and the events after it.
 
-    A reader that does not read holds back the response's writing, and so this: nothing is queued.
+    Of one run, and until its end, where `run` is given. An error ends the stream as its last event.
+    A reader that does not read holds back the writing, and so this: nothing is queued.
     """
 
-    def __init__(self, hub: Hub) -> None:
+    media_type = MEDIA_TYPE
+
+    def __init__(self, hub: Hub, watch: Watch, woken: asyncio.Event, run: str | None) -> None:
         self._hub = hub
-        self._woken = asyncio.Event()
+        self._watch = watch
+        self._woken = woken
+        super().__init__(
+            self._encoded(run), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        )
 
+    @classmethod
     async def open(
-        self, conversation: str, principal: Principal, after: Cursor | None
-    ) -> AsyncGenerator[bytes, None]:
-        """The frames after a cursor, else a `snapshot` and the frames after it, without end.
+        cls,
+        hub: Hub,
+        conversation: str,
+        principal: Principal,
+        after: Cursor | None,
+        run: str | None = None,
+    ) -> Self:
+        """Raises what Hub.attach does. What is opened must be sent."""
+        woken = asyncio.Event()
+        watch = await hub.attach(conversation, principal, after, lambda _: woken.set())
+        return cls(hub, watch, woken, run)
 
-        Raises:
-            NotFound: the user has no such conversation; raised before the first frame.
-        """
-        watch, frames = await self._hub.attach(conversation, principal, after, self._woken.set)
-        return self._frames(watch, frames[1:])
-
-    async def _frames(self, watch: Watch, frames: list[bytes]) -> AsyncGenerator[bytes, None]:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            while True:
-                for frame in frames:
-                    yield encode(frame)
-                if not frames and not await self._news():
-                    yield _KEEP_ALIVE
-                self._woken.clear()
-                frames = await self._hub.next_frames(watch)
+            await super().__call__(scope, receive, send)
         finally:
-            self._hub.detach(watch)
+            self._hub.detach(self._watch)
+
+    async def _encoded(self, run: str | None) -> AsyncGenerator[bytes, None]:
+        try:
+            async for frame in self._frames():
+                if frame is None:
+                    yield _KEEP_ALIVE
+                    continue
+                event = orjson.loads(frame)
+                if run is None or _concerns(event, run):
+                    yield _encode(event, frame)
+                if run is not None and _leaves_nothing(event, run):
+                    return
+        except ParleyError as error:
+            yield _encode_error(self._watch.conversation, error)
+
+    async def _frames(self) -> AsyncGenerator[bytes | None, None]:
+        """Frames without end; None where there was none for a while."""
+        while True:
+            self._woken.clear()
+            frames = await self._hub.next_frames(self._watch)
+            for frame in frames:
+                yield frame.text
+                self._watch.cursor = frame.cursor
+            if not frames and not await self._news():
+                yield None
 
     async def _news(self) -> bool:
         try:
@@ -62,39 +100,24 @@ class EventStream:
         return True
 
 
-async def until_run_ends(
-    stream: AsyncGenerator[bytes, None], run: str
-) -> AsyncGenerator[bytes, None]:
-    """Of a stream, what concerns one run, up to its terminal event."""
-    try:
-        async for encoded in stream:
-            if encoded == _KEEP_ALIVE:
-                yield encoded
-                continue
-            event = _decode(encoded)
-            if event["type"] == "snapshot":
-                yield encoded
-                if not _awaits(event, run):
-                    return
-            elif event.get("run") == run:
-                yield encoded
-                if event["type"] in TERMINAL_TYPES:
-                    return
-    finally:
-        await stream.aclose()
+def _concerns(event: dict[str, Any], run: str) -> bool:
+    return event.get("run") == run or event["type"] == "snapshot"
 
 
-def encode(frame: bytes) -> bytes:
-    event = orjson.loads(frame)
+def _leaves_nothing(event: dict[str, Any], run: str) -> bool:
+    """Whether nothing of the run can come after the event."""
+    if event["type"] == "snapshot":
+        unfinished = [*event["runs"], *event["queued"]]
+        return all(entry["run"] != run for entry in unfinished)
+    return event["type"] in TERMINAL_TYPES and event["run"] == run
+
+
+def _encode(event: dict[str, Any], frame: bytes) -> bytes:
     head = f"id: {event['cursor']}\nevent: {event['type']}\ndata: "
     return head.encode() + frame + b"\n\n"
 
 
-def _decode(encoded: bytes) -> dict[str, Any]:
-    event: dict[str, Any] = orjson.loads(encoded.split(b"\ndata: ", 1)[1])
-    return event
-
-
-def _awaits(snapshot: dict[str, Any], run: str) -> bool:
-    """Whether the run is still to end after the snapshot."""
-    return any(entry["run"] == run for entry in snapshot["runs"])
+def _encode_error(conversation: str, error: ParleyError) -> bytes:
+    """Without an id: whoever comes again goes on at the last event."""
+    body = {"type": "error", "conversation": conversation, "error": error.as_json()}
+    return b"event: error\ndata: " + orjson.dumps(body) + b"\n\n"

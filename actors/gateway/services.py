@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from actors.calls import ask
-from actors.core.errors import NotFound, TooLarge
+from actors.core.errors import NotFound, ParleyError, TooLarge
 from actors.core.runs import Submission
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from actors.background import Background
     from actors.core.messages import Principal
+    from actors.core.runs import Accepted
     from actors.gateway.authentication import Authentication
     from actors.gateway.hub import Hub
     from config.settings import Settings
@@ -69,7 +71,34 @@ class Services:
             metadata=metadata,
         )
 
-    def start_run(self, run: str) -> None:
+    async def accept(self, submission: Submission) -> Accepted:
+        """Has a message committed and its run begun, even if the caller goes away meanwhile.
+
+        Raises:
+            ParleyError: as the context actor's `accept` does.
+        """
+        task = self.background.start(self._accept(submission), name="accept")
+        accepted = await asyncio.shield(task)
+        if isinstance(accepted, ParleyError):
+            raise accepted
+        return accepted
+
+    async def stop(self, principal: Principal, run: str) -> None:
+        """Raises NotFound. A run that has ended, or is being stopped, stays as it is."""
+        following: str | None = await ask(self.context, "stop", principal, run)
+        if following is not None:
+            self._begin(following)
+
+    async def _accept(self, submission: Submission) -> Accepted | ParleyError:
+        try:
+            accepted: Accepted = await ask(self.context, "accept", submission)
+        except ParleyError as error:
+            return error
+        if accepted.ready:
+            self._begin(accepted.run)
+        return accepted
+
+    def _begin(self, run: str) -> None:
         """Hands a run over. Should that fail, its first lease runs out and a sweeper claims it."""
         self.background.start(ask(self.orchestrator, "run", run), name=f"hand over {run}")
 
@@ -85,7 +114,7 @@ def welcome(settings: Settings) -> bytes:
                 "max_frame_bytes": settings.http.max_frame_bytes,
             },
             "agents": [
-                {"name": name, "description": agent.description}
+                {"name": name, "description": agent.description, "provider": agent.provider}
                 for name, agent in settings.agents.items()
             ],
         }
