@@ -42,7 +42,7 @@ def build(settings: Settings) -> Application:
     pools = {
         name: _deployment(
             ClientPool, f"ClientPool:{name}", settings, settings.boxes.client_pool
-        ).bind(name, settings)
+        ).bind(name, settings, context)
         for name in settings.providers
     }
     agents = {
@@ -85,9 +85,7 @@ def _agent(name: str, agent: AgentSettings, settings: Settings) -> Any:
     return _deployment(behaviour, f"Agent:{name}", settings, box, **options)
 
 
-def _deployment(
-    box: type, name: str, settings: Settings, size: Box, **options: Any
-) -> Any:
+def _deployment(box: type, name: str, settings: Settings, size: Box, **options: Any) -> Any:
     """A box as a Serve deployment: sized, autoscaled, health-checked and drained."""
     defaults: dict[str, Any] = {
         "name": name,

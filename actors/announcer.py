@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from actors.batching import Batcher
 from actors.core.cursors import Cursor
 from actors.core.errors import Unavailable
 from actors.core.events import MessageAdded, encode, run_ended
+from actors.core.log_folding import FoldedRun, fold
 from actors.core.runs import Outcome
 from actors.stores.event_log import Append
 from actors.stores.redis import unless_down
@@ -21,10 +23,13 @@ if TYPE_CHECKING:
     from actors.core.runs import RunStart, Submission
     from actors.stores.conversations import Conversations
     from actors.stores.event_log import Appended, EventLog
-    from actors.stores.runs import Committed, Receipt, Runs, StopResult
+    from actors.stores.run_records import Committed, Receipt, StopResult, Unannounced
+    from actors.stores.runs import Runs
 
 log = structlog.get_logger()
 
+_TOLD = {"ok", "known", "fenced"}
+"""Fenced: a later epoch ends the run, and announces that."""
 _NOWHERE = Cursor(0, 0)
 """A cursor of no log: whoever attaches there gets a snapshot."""
 
@@ -42,7 +47,9 @@ class Announcer:
         self._log = event_log
         self._runs = runs
         self._conversations = conversations
+        self._background = background
         self._appends = Batcher(event_log.append, background, name="append")
+        self._marks = Batcher(runs.mark_announced, background, name="mark announced")
 
     async def message(self, submission: Submission, receipt: Receipt, message: Message) -> Cursor:
         """Announces a fresh message; answers the cursor just before its event."""
@@ -85,7 +92,33 @@ class Announcer:
             epoch=start.epoch,
             events=(encode(event),),
         )
-        await self._append(start.principal, append)
+        await self._end(start.principal, append)
+
+    async def ended_unheard(self, missed: Unannounced) -> None:
+        """Announces an end that was committed by somebody who could not announce it.
+
+        Where the log does not hold the whole answer, it is begun again, and a snapshot tells it.
+        """
+        conversation, generation = missed.conversation, missed.generation
+        held = await self._log.held(conversation)
+        told = fold(entry.event for entry in held).get(missed.run, FoldedRun())
+        if told.ended:
+            await self._marks.submit(missed.run)
+            return
+        outcome = replace(missed.outcome, deltas=tuple(told.deltas))
+        if outcome.text != missed.outcome.text:
+            outcome = missed.outcome
+            generation = await self.begin_again(missed.principal, conversation, generation)
+        event = run_ended(conversation, missed.run, outcome, missed.answer, missed.seq)
+        append = Append(
+            conversation=conversation,
+            generation=generation,
+            run=missed.run,
+            kind="end",
+            epoch=missed.epoch,
+            events=(encode(event),),
+        )
+        await self._end(missed.principal, append)
 
     async def stopped_in_queue(self, principal: Principal, run: str, result: StopResult) -> None:
         """Announces the end of a run that was stopped before anybody had begun it."""
@@ -97,7 +130,7 @@ class Announcer:
             kind="end",
             events=(encode(event),),
         )
-        await self._append(principal, append)
+        await self._end(principal, append)
 
     async def begin_again(
         self, principal: Principal, conversation: str, generation: int, announcing: str = ""
@@ -110,6 +143,16 @@ class Announcer:
         unfinished = await self._conversations.unfinished(principal, conversation)
         others = [run for run in unfinished if run != announcing]
         return await self._log.begin(conversation, principal, raised, others)
+
+    async def _end(self, principal: Principal, append: Append) -> None:
+        _, appended = await self._append(principal, append)
+        if appended is not None and appended.status in _TOLD:
+            self._background.start(self._mark(append.run), name=f"mark {append.run}")
+
+    async def _mark(self, run: str) -> None:
+        """Should this fail, the end is looked for in the log once more, and found."""
+        with suppress(Unavailable):
+            await self._marks.submit(run)
 
     async def _append(self, principal: Principal, append: Append) -> tuple[int, Appended | None]:
         try:

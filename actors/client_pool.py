@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, aclosing
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from actors.background import Background, forever
+from actors.calls import ask
 from actors.core.completion import Finish, TextChunk
 from actors.core.errors import Internal, ParleyError, ProviderTimeout
 from actors.core.runs import Outcome
+from actors.core.stitching import Step, Stitcher
 from actors.log_writer import LogWriter
 from actors.providers.registry import create
 from actors.stores import keys
@@ -20,11 +23,12 @@ from actors.stores.redis import Redis
 
 if TYPE_CHECKING:
     from actors.core.runs import Production
-    from actors.log_writer import DeltaStream
+    from actors.delta_stream import DeltaStream
     from config.settings import Settings
 
 log = structlog.get_logger()
 
+_CHECKPOINT_S = 1.0
 _UNSTORABLE = {0: None} | dict.fromkeys(range(0xD800, 0xE000), "\N{REPLACEMENT CHARACTER}")
 """Characters that neither UTF-8 nor Postgres takes: NUL, and surrogates standing alone."""
 
@@ -35,7 +39,10 @@ class ClientPool:
     The SDK client is the replica's, one for all the runs; a run has only a stream of it.
     """
 
-    async def __init__(self, provider: str, settings: Settings) -> None:  # type: ignore[misc]  # Serve awaits it
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
+        self, provider: str, settings: Settings, context: Any
+    ) -> None:
+        self._context = context
         self._resources = AsyncExitStack()
         background = await self._resources.enter_async_context(Background())
         self._redis = await self._resources.enter_async_context(Redis(settings.redis))
@@ -46,8 +53,14 @@ class ClientPool:
             EventLog(self._redis, log_ttl_s=settings.redis.log_ttl_s),
             background,
             interval_s=settings.coalescing.interval_ms / 1000,
+            begin_again=partial(ask, context, "begin_log_again"),
         )
         self._readers: dict[str, asyncio.Task[Outcome]] = {}
+        self._checkpointed: dict[DeltaStream, int] = {}
+        background.start(
+            forever(self._checkpoint, interval_s=_CHECKPOINT_S, what="checkpoint"),
+            name="checkpoint",
+        )
         background.start(forever(self._hear_stops, interval_s=0.5, what="stops"), name="stops")
 
     async def __del__(self) -> None:
@@ -70,7 +83,7 @@ class ClientPool:
             if not reader.cancelled():
                 raise
             await stream.flush()
-            return Outcome(state="stopped", text=stream.text, deltas=stream.deltas)
+            return Outcome(state="stopped", deltas=stream.told)
         finally:
             if reader.done():
                 self._forget(production.run, reader, stream)
@@ -79,6 +92,7 @@ class ClientPool:
 
     def _forget(self, run: str, reader: asyncio.Task[Outcome], stream: DeltaStream) -> None:
         self._writer.close(stream)
+        self._checkpointed.pop(stream, None)
         if self._readers.get(run) is reader:
             del self._readers[run]
 
@@ -97,12 +111,9 @@ class ClientPool:
         await stream.flush()
         if finish is None or error is not None:
             problem = error or Internal()
-            return Outcome(
-                state="failed", text=stream.text, deltas=stream.deltas, error=problem.as_json()
-            )
+            return Outcome(state="failed", deltas=stream.deltas, error=problem.as_json())
         return Outcome(
             state="completed",
-            text=stream.text,
             deltas=stream.deltas,
             finish_reason=finish.reason,
             usage=finish.usage,
@@ -111,6 +122,7 @@ class ClientPool:
     async def _copy(self, production: Production, stream: DeltaStream) -> Finish | None:
         loop = asyncio.get_running_loop()
         finish = None
+        stitcher = Stitcher(() if production.continues else production.progress.deltas)
         async with (
             asyncio.timeout(production.timeout_s),
             asyncio.timeout(production.first_token_timeout_s) as silence,
@@ -120,10 +132,23 @@ class ClientPool:
                 match chunk:
                     case TextChunk(text):
                         silence.reschedule(loop.time() + production.idle_timeout_s)
-                        await stream.write(text.translate(_UNSTORABLE))
+                        await _tell(stream, stitcher.feed(text.translate(_UNSTORABLE)))
                     case Finish():
                         finish = chunk
+        if finish is not None:
+            await _tell(stream, stitcher.end())
         return finish
+
+    async def _checkpoint(self) -> None:
+        """Hands what unfinished answers have become since the last time to Postgres."""
+        batch = []
+        for stream in self._writer.streams:
+            deltas = stream.deltas
+            if len(deltas) != self._checkpointed.get(stream, 0):
+                self._checkpointed[stream] = len(deltas)
+                batch.append((stream.production.run, stream.production.epoch, "".join(deltas)))
+        if batch:
+            await ask(self._context, "checkpoint", batch)
 
     async def _hear_stops(self) -> None:
         async with self._redis.pubsub() as pubsub:
@@ -133,3 +158,10 @@ class ClientPool:
                     reader = self._readers.get(message["data"].decode())
                     if reader is not None:
                         reader.cancel()
+
+
+async def _tell(stream: DeltaStream, step: Step) -> None:
+    if step.rewind_to is not None:
+        stream.rewind(step.rewind_to)
+    if step.text:
+        await stream.write(step.text)

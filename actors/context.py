@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from actors.announcer import Announcer
-from actors.background import Background
+from actors.background import Background, forever
 from actors.batching import Batcher
 from actors.core.errors import Busy, Conflict, NotFound, Unavailable
 from actors.core.log_folding import FoldedRun, fold
@@ -21,7 +21,8 @@ from actors.stores.credentials import Credentials
 from actors.stores.event_log import EventLog
 from actors.stores.postgres import Postgres
 from actors.stores.redis import Redis, unless_down
-from actors.stores.runs import Completion, Runs
+from actors.stores.run_records import Completion
+from actors.stores.runs import Runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,12 +31,14 @@ if TYPE_CHECKING:
     from actors.core.errors import ParleyError
     from actors.core.messages import Json, Principal
     from actors.core.runs import Outcome, Submission
-    from actors.stores.runs import Claim, Committed, Receipt
+    from actors.stores.run_records import Claim, Committed, Receipt
     from config.settings import Settings
 
 FIRST_LEASE_S = 10.0
 """How long an accepted run may wait to be begun before a sweeper claims it."""
 LEASE_S = 6.0
+_MISSED_EVERY_S = 2.0
+_PATIENCE_S = 3.0
 
 
 class ContextActor:
@@ -57,6 +60,10 @@ class ContextActor:
         self._accepts = Batcher(self._accept_batch, background, name="accept")
         self._begins = Batcher(self._begin_batch, background, name="begin")
         self._finishes = Batcher(self._runs.finish, background, name="finish")
+        background.start(
+            forever(self._announce_missed, interval_s=_MISSED_EVERY_S, what="announce missed ends"),
+            name="missed ends",
+        )
         if settings.auth.bootstrap_key is not None:
             await self._credentials.bootstrap(settings.auth.bootstrap_key.get_secret_value())
 
@@ -137,6 +144,11 @@ class ContextActor:
         claim = await self._begins.submit((run, owner))
         return None if claim is None else await self._start(claim, Progress())
 
+    async def seize(self, run: str, owner: str, seen_epoch: int | None) -> RunStart | None:
+        """Takes a run from an owner that is gone; None where it ended, or another took it."""
+        claim = await self._runs.seize(run, owner, LEASE_S, seen_epoch)
+        return None if claim is None else await self._take_over(claim)
+
     async def claim_expired(self, owner: str, at_most: int) -> list[RunStart]:
         """Takes over runs whose owners are gone, with what the log holds of them."""
         claims = await self._runs.claim_expired(owner, LEASE_S, at_most)
@@ -149,6 +161,21 @@ class ContextActor:
     async def release(self, held: Sequence[tuple[str, int]]) -> None:
         """Lets the sweeper of any replica take the runs at once."""
         await self._runs.release(held)
+
+    async def checkpoint(self, batch: Sequence[tuple[str, int, str]]) -> None:
+        """Keeps the texts so far of (run, epoch, text), for when the log is lost as well."""
+        await self._runs.checkpoint(batch)
+
+    async def begin_log_again(self, run: str, epoch: int) -> int | None:
+        """The generation of a new log, for the run's producer; None where the epoch has passed.
+
+        Raises Unavailable where Postgres cannot confirm the epoch, or Redis is down.
+        """
+        confirmed = await self._runs.confirm(run, epoch)
+        if confirmed is None:
+            return None
+        principal, conversation, generation = confirmed
+        return await self._announcer.begin_again(principal, conversation, generation)
 
     async def finish(self, start: RunStart, outcome: Outcome) -> Finished | None:
         """Commits a run's end, then announces it; None where the epoch has passed on."""
@@ -175,6 +202,13 @@ class ContextActor:
         elif result.changed:
             await self._announcer.stopped_in_queue(principal, run, result)
         return result.next_run
+
+    async def _announce_missed(self) -> None:
+        """Tells the log of ends that were committed by replicas, or at times, that could not."""
+        if "redis" in await self.degraded():
+            return
+        for missed in await self._runs.claim_unannounced(_PATIENCE_S, at_most=50):
+            await self._announcer.ended_unheard(missed)
 
     async def _accept_batch(self, batch: Sequence[Submission]) -> list[Receipt]:
         return await self._runs.accept(batch, FIRST_LEASE_S)
@@ -220,16 +254,19 @@ class ContextActor:
 
     async def _take_over(self, claim: Claim) -> RunStart:
         """A run as its last owner left it, in the log that there is or in one begun again."""
+        known = Progress(deltas=(claim.partial,) if claim.partial else ())
         try:
             if await self._log.generation(claim.conversation) is None:
                 generation = await self._announcer.begin_again(
                     claim.principal, claim.conversation, claim.generation
                 )
-                return await self._start(replace(claim, generation=generation), Progress())
-            held = fold(entry.event for entry in await self._log.held(claim.conversation))
+                return await self._start(replace(claim, generation=generation), known)
+            await self._log.fence(claim.conversation, claim.run, claim.epoch)
+            events = [entry.event for entry in await self._log.held(claim.conversation)]
         except Unavailable:
-            held = {}
-        return await self._start(claim, held.get(claim.run, FoldedRun()).progress())
+            return await self._start(claim, known)
+        told = fold(events).get(claim.run, FoldedRun()).progress()
+        return await self._start(claim, told if told.started else known)
 
 
 def _answer(

@@ -13,7 +13,7 @@ from actors.stores.redis import unless_down
 if TYPE_CHECKING:
     from actors.core.messages import Json, Principal, StoredMessage
     from actors.stores.conversations import Conversations
-    from actors.stores.runs import Claim
+    from actors.stores.run_records import Claim
 
 
 class Memory:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from uuid_utils import uuid7
 
 from actors.background import Background, forever
 from actors.calls import ask
-from actors.core.errors import Internal, ParleyError
+from actors.core.errors import Internal, ParleyError, Unavailable
 from actors.core.routing import choose
 from actors.core.runs import AnswerRequest, Outcome, Progress
 
@@ -64,32 +64,65 @@ class Orchestrator:
         """
         await asyncio.shield(self._background.start(self._run(run), name=f"run {run}"))
 
+    async def take_over(self, run: str) -> None:
+        """As `run`, for a run whose owner is noticed to be gone."""
+        await asyncio.shield(self._background.start(self._seize(run), name=f"run {run}"))
+
     async def _run(self, run: str | None) -> None:
         while run is not None:
             start: RunStart | None = await ask(self._context, "begin", run, self._owner)
             run = None if start is None else await self._see_through(start)
 
+    async def _seize(self, run: str) -> None:
+        start: RunStart | None = await ask(self._context, "seize", run, self._owner, None)
+        if start is not None:
+            await self._run(await self._see_through(start))
+
     async def _see_through(self, start: RunStart) -> str | None:
         """Answers the conversation's run that may begin next."""
-        self._epochs[start.run] = start.epoch
+        held: RunStart | None = start
+        while held is not None:
+            start = held
+            self._epochs[start.run] = start.epoch
+            try:
+                outcome = await self._outcome(start)
+                finished: Finished | None = await ask(self._context, "finish", start, outcome)
+            except Unavailable as error:
+                log.warning("run begun anew", run=start.run, epoch=start.epoch, error=str(error))
+                held = await self._renewed(start)
+            except ParleyError as error:
+                log.warning("run let go", run=start.run, epoch=start.epoch, error=str(error))
+                await self._let_go(start)
+                return None
+            else:
+                return finished.next_run if finished else None
+            finally:
+                self._epochs.pop(start.run, None)
+        return None
+
+    async def _renewed(self, start: RunStart) -> RunStart | None:
+        """The same run in a new epoch: whoever was producing it is gone, or fenced by this."""
         try:
-            outcome = await self._outcome(start)
-            finished: Finished | None = await ask(self._context, "finish", start, outcome)
+            renewed: RunStart | None = await ask(
+                self._context, "seize", start.run, self._owner, start.epoch
+            )
         except ParleyError as error:
             log.warning("run let go", run=start.run, epoch=start.epoch, error=str(error))
-            await ask(self._context, "release", [(start.run, start.epoch)])
             return None
-        finally:
-            self._epochs.pop(start.run, None)
-        return finished.next_run if finished else None
+        return renewed
+
+    async def _let_go(self, start: RunStart) -> None:
+        """Should even that fail, the lease runs out."""
+        with suppress(ParleyError):
+            await ask(self._context, "release", [(start.run, start.epoch)])
 
     async def _outcome(self, start: RunStart) -> Outcome:
-        held = start.progress
+        told = start.progress.deltas
         if start.stopping:
-            return Outcome(state="stopped", text=held.text, deltas=held.index)
+            return Outcome(state="stopped", deltas=told)
         if start.epoch > _MAX_EPOCHS:
             error = Internal("The answer could not be produced.").as_json()
-            return Outcome(state="failed", text=held.text, deltas=held.index, error=error)
+            return Outcome(state="failed", deltas=told, error=error)
         route = choose(
             requested=start.requested_agent,
             sticky=start.sticky_agent,
@@ -117,7 +150,7 @@ class Orchestrator:
             if outcome.state != "failed" or not error.get("retryable") or attempt == len(agents):
                 break
             log.warning("agent failed", run=start.run, agent=name, error=error)
-            progress = Progress(started=True, index=outcome.deltas)
+            progress = Progress(started=True, deltas=outcome.deltas)
         return outcome
 
     async def _renew(self) -> None:

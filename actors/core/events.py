@@ -117,7 +117,7 @@ def run_ended(
                 run=run,
                 message=message or "",
                 seq=seq,
-                deltas=outcome.deltas,
+                deltas=len(outcome.deltas),
                 sha256=sha256(outcome.text),
                 finish_reason=outcome.finish_reason,
                 agent=outcome.agent or "",
@@ -133,7 +133,7 @@ def run_ended(
                 conversation=conversation,
                 run=run,
                 message=message,
-                deltas=outcome.deltas,
+                deltas=len(outcome.deltas),
                 sha256=sha256(outcome.text),
             )
 

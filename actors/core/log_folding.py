@@ -26,7 +26,7 @@ class FoldedRun:
     deltas: list[str] = field(default_factory=list)
 
     def progress(self) -> Progress:
-        return Progress(started=self.started, index=len(self.deltas), text="".join(self.deltas))
+        return Progress(started=self.started, deltas=tuple(self.deltas))
 
 
 def fold(events: Iterable[bytes]) -> dict[str, FoldedRun]:

@@ -52,11 +52,14 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """What a run's log holds: whether `run.started` is in it, and its deltas."""
+    """What readers have of a run: whether `run.started` was told, and its deltas."""
 
     started: bool = False
-    index: int = 0
-    text: str = ""
+    deltas: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        return "".join(self.deltas)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +88,7 @@ class AnswerRequest:
     conversation: str
     generation: int
     progress: Progress
-    """What earlier attempts left in the log; the answer begins by taking it back."""
+    """What earlier attempts left in the log; the answer goes on from there."""
     context: Context
 
 
@@ -98,8 +101,11 @@ class Production:
     conversation: str
     generation: int
     progress: Progress
-    opening: tuple[bytes, ...]
-    """Events that come before the first delta: `run.started`, or a rewind."""
+    started: bytes
+    """The `run.started` event, for a log that does not have it."""
+    continues: bool
+    """The request holds the text so far as a prefill; else the answer is begun again, and what
+    readers have already is not sent again."""
     request: CompletionRequest
     timeout_s: float
     first_token_timeout_s: float
@@ -108,17 +114,20 @@ class Production:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of a run: `text` is exactly what the log holds of it, in `deltas` deltas."""
+    """What came of a run: `deltas` are what its log holds, or would if it were not lost."""
 
     state: FinalState
-    text: str = ""
-    deltas: int = 0
+    deltas: tuple[str, ...] = ()
     finish_reason: FinishReason = "stop"
     agent: str | None = None
     model: str | None = None
     usage: Usage = field(default_factory=Usage)
     attempts: int = 1
     error: dict[str, Any] | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(self.deltas)
 
     def stopped(self) -> Outcome:
         """The same, ended by a stop that was committed first."""

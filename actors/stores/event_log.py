@@ -28,9 +28,9 @@ WATCH_S = 60
 class Append:
     """Events of one run, and the state of the run in which alone they may be appended.
 
-    `message` announces the run; `open` begins an attempt at its deltas, the first of an epoch or
-    another of the same one; `delta` adds to them; `end` is its terminal event. `open` and `delta`
-    move the run's index from `index` to `next_index` (back, where the events rewind).
+    `message` announces the run; `open` begins an attempt at its deltas, where the log holds
+    `index` of them; `delta` moves that number to `next_index` (back, where the events rewind);
+    `end` is the terminal event.
     """
 
     conversation: str
@@ -193,6 +193,10 @@ class EventLog:
     async def held(self, conversation: str) -> tuple[Entry, ...]:
         """All events that the log holds."""
         return _entries(await self._range(conversation))
+
+    async def fence(self, conversation: str, run: str, epoch: int) -> None:
+        """Refuses all further appends of the run's earlier epochs."""
+        await self._redis.run("fence", [keys.head(conversation)], [run, epoch])
 
     async def seal(self, conversation: str, run: str) -> None:
         """Refuses all further deltas of the run, and tells its producer."""

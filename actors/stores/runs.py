@@ -2,88 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from psycopg.types.json import Jsonb
 from uuid_utils import uuid7
 
+from actors.core.completion import Usage
 from actors.core.errors import NotFound
 from actors.core.messages import Principal
+from actors.core.runs import Outcome
+from actors.stores.run_records import (
+    Claim,
+    Committed,
+    Completion,
+    Receipt,
+    StopResult,
+    Unannounced,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from actors.core.runs import FinalState, Outcome, Submission
+    from actors.core.runs import Submission
     from actors.stores.postgres import Postgres, Row
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """What became of one submission. `outcome` other than accepted leaves the rest unset."""
-
-    outcome: str
-    conversation: str = ""
-    message: str = ""
-    run: str = ""
-    seq: int = 0
-    created_at: str = ""
-    generation: int = 0
-    fresh: bool = False
-    created: bool = False
-    ready: bool = False
-    interrupted: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """A run taken by an owner, with what its conversation's row says."""
-
-    run: str
-    principal: Principal
-    conversation: str
-    message: str
-    message_seq: int
-    requested_agent: str | None
-    sticky_agent: str | None
-    epoch: int
-    stopping: bool
-    generation: int
-    metadata: dict[str, Any]
-    summary: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Completion:
-    """An outcome to commit, fenced by the epoch."""
-
-    run: str
-    epoch: int
-    outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Committed:
-    """A finished run as committed: a stop may have won over what its producer says."""
-
-    run: str
-    state: FinalState
-    answer: str | None
-    seq: int | None
-    created_at: str
-    next_run: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopResult:
-    """`state` is the run's state after the stop."""
-
-    conversation: str
-    generation: int
-    state: str
-    changed: bool
-    next_run: str | None
 
 
 class Runs:
@@ -117,6 +60,44 @@ class Runs:
             {"owner": owner, "lease": lease_s, "at_most": at_most},
         )
         return [_claim(row) for row in rows]
+
+    async def seize(
+        self, run: str, owner: str, lease_s: float, seen_epoch: int | None
+    ) -> Claim | None:
+        """Takes an unfinished run at once; None where it ended, or another took it before."""
+        rows = await self._postgres.call(
+            """SELECT * FROM seize_run(%(run)s, %(epoch)s, %(owner)s,
+                                       make_interval(secs => %(lease)s))""",
+            {"run": run, "epoch": seen_epoch, "owner": owner, "lease": lease_s},
+        )
+        return _claim(rows[0]) if rows else None
+
+    async def confirm(self, run: str, epoch: int) -> tuple[Principal, str, int] | None:
+        """Of a run held in this epoch: its principal, conversation and generation."""
+        rows = await self._postgres.call(
+            "SELECT * FROM confirm_epoch(%(run)s, %(epoch)s)", {"run": run, "epoch": epoch}
+        )
+        if not rows:
+            return None
+        return _principal(rows[0]), rows[0]["conversation_id"], rows[0]["generation"]
+
+    async def checkpoint(self, batch: Sequence[tuple[str, int, str]]) -> None:
+        """Keeps the texts so far of (run, epoch, text)."""
+        rows = [{"run_id": run, "epoch": epoch, "partial": text} for run, epoch, text in batch]
+        await self._postgres.call("SELECT checkpoint_runs(%(batch)s)", {"batch": Jsonb(rows)})
+
+    async def mark_announced(self, runs: Sequence[str]) -> list[None]:
+        await self._postgres.call("SELECT mark_announced(%(runs)s::uuid[])", {"runs": list(runs)})
+        return [None] * len(runs)
+
+    async def claim_unannounced(self, patience_s: float, at_most: int) -> list[Unannounced]:
+        """Ends committed `patience_s` ago or earlier that are not marked as announced."""
+        rows = await self._postgres.call(
+            """SELECT * FROM claim_unannounced_runs(make_interval(secs => %(patience)s),
+                                                    %(at_most)s)""",
+            {"patience": patience_s, "at_most": at_most},
+        )
+        return [_unannounced(row) for row in rows]
 
     async def renew(self, held: Iterable[tuple[str, int]], lease_s: float) -> dict[str, bool]:
         """Run → whether it is being stopped, for those still held in that epoch."""
@@ -231,7 +212,7 @@ def _receipt(row: Row) -> Receipt:
 def _claim(row: Row) -> Claim:
     return Claim(
         run=row["run_id"],
-        principal=Principal(org_id=row["org_id"], user_id=row["user_id"]),
+        principal=_principal(row),
         conversation=row["conversation_id"],
         message=row["message_id"],
         message_seq=row["message_seq"],
@@ -242,6 +223,35 @@ def _claim(row: Row) -> Claim:
         generation=row["generation"],
         metadata=row["metadata"],
         summary=row["summary"],
+        partial=row.get("partial", ""),
+    )
+
+
+def _principal(row: Row) -> Principal:
+    return Principal(org_id=row["org_id"], user_id=row["user_id"])
+
+
+def _unannounced(row: Row) -> Unannounced:
+    result = row["result"] or {}
+    return Unannounced(
+        run=row["run_id"],
+        epoch=row["epoch"],
+        principal=_principal(row),
+        conversation=row["conversation_id"],
+        generation=row["generation"],
+        state=row["state"],
+        answer=row["answer_id"],
+        seq=row["seq"],
+        outcome=Outcome(
+            state=row["state"],
+            deltas=(row["text"],) if row["text"] else (),
+            finish_reason=result.get("finish_reason", "stop"),
+            agent=row["agent"],
+            model=row["model"],
+            usage=Usage(**result.get("usage", {})),
+            attempts=row["attempts"],
+            error=row["error"],
+        ),
     )
 
 
@@ -257,6 +267,7 @@ def _completed(completion: Completion) -> dict[str, Any]:
         "model": outcome.model,
         "attempts": outcome.attempts,
         "error": outcome.error,
+        "result": {"finish_reason": outcome.finish_reason, "usage": asdict(outcome.usage)},
         "input_tokens": outcome.usage.input_tokens,
         "output_tokens": outcome.usage.output_tokens,
     }

@@ -65,7 +65,8 @@ class LocalParley:
         settings = self.settings
         self.context = await self._begin(ContextActor, settings)
         self.pools = {
-            name: await self._begin(ClientPool, name, settings) for name in settings.providers
+            name: await self._begin(ClientPool, name, settings, self.context)
+            for name in settings.providers
         }
         agents = {
             name: await self._begin(Agent, name, agent, self.pools[agent.provider])

@@ -107,6 +107,7 @@ CREATE TABLE runs (
     model text,
     answer_id uuid,
     error jsonb,
+    result jsonb,
     attempts int NOT NULL DEFAULT 0,
     announced_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -114,6 +115,8 @@ CREATE TABLE runs (
 );
 CREATE INDEX runs_unfinished ON runs (conversation_id, message_seq)
     WHERE state IN ('queued', 'running', 'stopping');
+CREATE INDEX runs_unannounced ON runs (updated_at)
+    WHERE announced_at IS NULL AND state IN ('completed', 'failed', 'stopped');
 CREATE INDEX runs_by_lease ON runs (lease_until) WHERE state IN ('queued', 'running', 'stopping');
 
 CREATE TABLE usage (

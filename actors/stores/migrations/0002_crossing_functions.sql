@@ -165,7 +165,7 @@ $$;
 CREATE FUNCTION claim_expired_runs(new_owner text, lease interval, at_most int)
 RETURNS TABLE (run_id uuid, org_id uuid, conversation_id uuid, user_id uuid, message_id uuid,
                message_seq int, requested_agent text, epoch int, stopping boolean, generation int,
-               sticky_agent text, metadata jsonb, summary text)
+               sticky_agent text, metadata jsonb, summary text, partial text)
 LANGUAGE sql SECURITY DEFINER SET search_path = parley, pg_temp AS $$
     WITH expired AS (
         SELECT r.id FROM runs r
@@ -185,7 +185,30 @@ LANGUAGE sql SECURITY DEFINER SET search_path = parley, pg_temp AS $$
     WHERE r.id = e.id AND c.id = r.conversation_id
     RETURNING r.id, r.org_id, r.conversation_id, r.user_id, r.message_id, r.message_seq,
               r.requested_agent, r.epoch, r.state = 'stopping', c.generation, c.agent,
-              c.metadata, c.summary
+              c.metadata, c.summary, r.partial
+$$;
+
+-- Takes an unfinished run at once, raising its epoch; only from the epoch seen, where one is given.
+CREATE FUNCTION seize_run(id uuid, seen_epoch int, new_owner text, lease interval)
+RETURNS TABLE (run_id uuid, org_id uuid, conversation_id uuid, user_id uuid, message_id uuid,
+               message_seq int, requested_agent text, epoch int, stopping boolean, generation int,
+               sticky_agent text, metadata jsonb, summary text, partial text)
+LANGUAGE sql SECURITY DEFINER SET search_path = parley, pg_temp AS $$
+    UPDATE runs r
+    SET epoch = r.epoch + 1, owner = new_owner, lease_until = now() + lease,
+        state = CASE r.state WHEN 'stopping' THEN 'stopping' ELSE 'running' END,
+        updated_at = now()
+    FROM conversations c
+    WHERE r.id = $1 AND c.id = r.conversation_id
+      AND r.state IN ('queued', 'running', 'stopping')
+      AND (seen_epoch IS NULL OR r.epoch = seen_epoch)
+      AND NOT EXISTS (SELECT 1 FROM runs earlier
+                      WHERE earlier.conversation_id = r.conversation_id
+                        AND earlier.message_seq < r.message_seq
+                        AND earlier.state IN ('queued', 'running', 'stopping'))
+    RETURNING r.id, r.org_id, r.conversation_id, r.user_id, r.message_id, r.message_seq,
+              r.requested_agent, r.epoch, r.state = 'stopping', c.generation, c.agent,
+              c.metadata, c.summary, r.partial
 $$;
 
 -- Prolongs the leases of runs still held in the given epochs; answers which those are.
@@ -196,6 +219,24 @@ LANGUAGE sql SECURITY DEFINER SET search_path = parley, pg_temp AS $$
     FROM jsonb_to_recordset(held) AS h (run_id uuid, epoch int)
     WHERE r.id = h.run_id AND r.epoch = h.epoch AND r.state IN ('running', 'stopping')
     RETURNING r.id, r.state = 'stopping'
+$$;
+
+-- Keeps what unfinished runs have produced so far, of those still held in the given epochs.
+CREATE FUNCTION checkpoint_runs(batch jsonb)
+RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = parley, pg_temp AS $$
+    UPDATE runs r SET partial = c.partial
+    FROM jsonb_to_recordset(batch) AS c (run_id uuid, epoch int, partial text)
+    WHERE r.id = c.run_id AND r.epoch = c.epoch AND r.state IN ('running', 'stopping')
+$$;
+
+-- Who holds a run, if that is the epoch.
+CREATE FUNCTION confirm_epoch(id uuid, held_epoch int)
+RETURNS TABLE (org_id uuid, user_id uuid, conversation_id uuid, generation int)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = parley, pg_temp AS $$
+    SELECT r.org_id, r.user_id, r.conversation_id, c.generation
+    FROM runs r JOIN conversations c ON c.id = r.conversation_id
+    WHERE r.id = $1 AND r.epoch = held_epoch AND r.state IN ('running', 'stopping')
 $$;
 
 -- Lets runs go, so that the sweeper of another replica takes them at once.
@@ -228,13 +269,13 @@ BEGIN
     FOR item IN
         SELECT * FROM jsonb_to_recordset(batch) AS i (
             run_id uuid, epoch int, state text, text text, answer_id uuid, agent text, model text,
-            attempts int, error jsonb, input_tokens int, output_tokens int)
+            attempts int, error jsonb, result jsonb, input_tokens int, output_tokens int)
         ORDER BY i.run_id
     LOOP
         UPDATE runs r
         SET state = CASE r.state WHEN 'stopping' THEN 'stopped' ELSE item.state END,
             agent = item.agent, model = item.model, attempts = item.attempts, error = item.error,
-            partial = '', updated_at = now()
+            result = item.result, partial = '', updated_at = now()
         WHERE r.id = item.run_id AND r.epoch = item.epoch AND r.state IN ('running', 'stopping')
         RETURNING * INTO run;
         CONTINUE WHEN NOT FOUND;
@@ -270,6 +311,35 @@ BEGIN
         RETURN NEXT;
     END LOOP;
 END $$;
+
+CREATE FUNCTION mark_announced(ids uuid[])
+RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = parley, pg_temp AS $$
+    UPDATE runs SET announced_at = now() WHERE id = ANY (ids) AND announced_at IS NULL
+$$;
+
+-- Ends that were committed at least `patience` ago and not announced; each is handed to one
+-- caller, and to the next after another `patience`.
+CREATE FUNCTION claim_unannounced_runs(patience interval, at_most int)
+RETURNS TABLE (run_id uuid, org_id uuid, user_id uuid, conversation_id uuid, epoch int, state text,
+               agent text, model text, attempts int, error jsonb, result jsonb, generation int,
+               answer_id uuid, seq int, text text)
+LANGUAGE sql SECURITY DEFINER SET search_path = parley, pg_temp AS $$
+    WITH waiting AS (
+        SELECT r.id FROM runs r
+        WHERE r.announced_at IS NULL AND r.state IN ('completed', 'failed', 'stopped')
+          AND r.updated_at < now() - patience
+        ORDER BY r.updated_at LIMIT at_most
+        FOR UPDATE SKIP LOCKED
+    )
+    UPDATE runs r SET updated_at = now()
+    FROM waiting w, conversations c
+    WHERE r.id = w.id AND c.id = r.conversation_id
+    RETURNING r.id, r.org_id, r.user_id, r.conversation_id, r.epoch, r.state, r.agent, r.model,
+              r.attempts, r.error, r.result, c.generation, r.answer_id,
+              (SELECT m.seq FROM messages m WHERE m.id = r.answer_id),
+              coalesce((SELECT m.text FROM messages m WHERE m.id = r.answer_id), '')
+$$;
 
 -- Begins the log of a conversation again: raises its generation if it is still the one seen.
 CREATE FUNCTION raise_generation(conversation uuid, seen int)

@@ -25,9 +25,9 @@ local function refuse(run, op)
     if run.state == 'd' then return 'ended' end
     if run.state == 'x' then return 'sealed' end
     if run.epoch > epoch then return 'fenced' end
-    if run.state == 'a' or run.epoch < epoch then return nil end
-    if run.index == next_index then return 'known' end
-    return run.index ~= index and 'gap' or nil
+    if run.state == 'a' then return nil end
+    if run.index ~= index then return 'gap' end
+    return run.epoch == epoch and 'known' or nil
   elseif kind == 'end' then
     if not run then return nil end
     if run.state == 'd' then return 'known' end

@@ -1,0 +1,192 @@
+"""One attempt's way into the event log: what is told, what is on its way, what waits."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from actors.core.events import Delta, Rewind, encode
+from actors.stores.event_log import Append
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actors.core.runs import Production
+    from actors.stores.event_log import Appended, Kind, Status
+
+MAX_WAITING_CHARS = 65_536
+_AGAIN = "the answer went on differently"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pending:
+    """An append on its way; it is repeated unchanged until the log has answered."""
+
+    append: Append
+    rewind_to: int | None = None
+    text: str = ""
+
+
+class DeltaStream:
+    """`refused` is why the log takes no more of this attempt, if so; `unreachable`, that Redis is.
+
+    Where a log was begun again, all that was told so far is told again, as one delta.
+    """
+
+    def __init__(self, production: Production, wake: Callable[[], None]) -> None:
+        self.production = production
+        self._wake = wake
+        self._generation = production.generation
+        self._started = production.progress.started
+        self._opened = False
+        self._told = list(production.progress.deltas) if self._started else []
+        self._waiting = [] if self._started else list(production.progress.deltas)
+        self._waiting_chars = sum(map(len, self._waiting))
+        self._rewind_to: int | None = None
+        self._pending: _Pending | None = None
+        self._settled = asyncio.Event()
+        self.due_at = 0.0
+        self.unreachable = False
+        self.refused: Status | None = None
+        self.on_refused: Callable[[], object] | None = None
+
+    @property
+    def deltas(self) -> tuple[str, ...]:
+        """What readers have, and what they would have next."""
+        told = list(self._told)
+        if self._pending is not None:
+            if self._pending.rewind_to is not None:
+                del told[self._pending.rewind_to :]
+            if self._pending.text:
+                told.append(self._pending.text)
+        if self._rewind_to is not None:
+            del told[self._rewind_to :]
+        if self._waiting:
+            told.append("".join(self._waiting))
+        return tuple(told)
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What the log holds."""
+        return tuple(self._told)
+
+    @property
+    def dirty(self) -> bool:
+        if self.refused is not None:
+            return False
+        return (
+            bool(self._waiting or self._pending or not self._opened) or self._rewind_to is not None
+        )
+
+    async def write(self, text: str) -> None:
+        """Hands text over; waits only while too much of it waits already."""
+        self._waiting.append(text)
+        self._waiting_chars += len(text)
+        self._wake()
+        while self._waiting_chars > MAX_WAITING_CHARS and self.dirty and not self.unreachable:
+            await self._until_settled()
+
+    def rewind(self, index: int) -> None:
+        """Takes back the deltas from `index` on, and all that waits."""
+        self._rewind_to = index
+        self._waiting.clear()
+        self._waiting_chars = 0
+        self._wake()
+
+    async def flush(self) -> None:
+        """Returns once the log holds everything, refuses it, or cannot be reached."""
+        self.due_at = 0.0
+        self._wake()
+        while self.dirty and not self.unreachable:
+            await self._until_settled()
+
+    async def _until_settled(self) -> None:
+        self._settled.clear()
+        await self._settled.wait()
+
+    def next_append(self) -> Append:
+        """What is to be appended now."""
+        if self._pending is None:
+            self._pending = self._prepare()
+        return self._pending.append
+
+    def _prepare(self) -> _Pending:
+        index = len(self._told)
+        if not self._opened:
+            opening = [] if self._started else [self.production.started]
+            return _Pending(append=self._append("open", index, opening))
+        text = "".join(self._waiting)
+        self._waiting.clear()
+        self._waiting_chars = 0
+        rewind_to, self._rewind_to = self._rewind_to, None
+        if rewind_to is not None and rewind_to >= index:
+            rewind_to = None
+        kept = index if rewind_to is None else rewind_to
+        events = self._events(rewind_to, kept, text)
+        append = self._append("delta", kept + bool(text), events)
+        return _Pending(append=append, rewind_to=rewind_to, text=text)
+
+    def _events(self, rewind_to: int | None, index: int, text: str) -> list[bytes]:
+        names = {"conversation": self.production.conversation, "run": self.production.run}
+        events = []
+        if rewind_to is not None:
+            events.append(encode(Rewind(**names, index=rewind_to, reason=_AGAIN)))
+        if text:
+            events.append(encode(Delta(**names, index=index, text=text)))
+        return events
+
+    def _append(self, kind: Kind, next_index: int, events: list[bytes]) -> Append:
+        return Append(
+            conversation=self.production.conversation,
+            generation=self._generation,
+            run=self.production.run,
+            kind=kind,
+            epoch=self.production.epoch,
+            index=len(self._told),
+            next_index=next_index,
+            events=events,
+        )
+
+    def settle(self, appended: Appended) -> None:
+        """Takes note of what the log answered to `next_append`."""
+        pending, self._pending = self._pending, None
+        self.unreachable = False
+        if pending is None:
+            return
+        if not appended.held:
+            self._refuse(appended.status)
+        elif pending.append.kind == "open":
+            self._opened = self._started = True
+        else:
+            if pending.rewind_to is not None:
+                del self._told[pending.rewind_to :]
+            if pending.text:
+                self._told.append(pending.text)
+        self._settled.set()
+
+    def lose_contact(self) -> None:
+        """Redis did not answer; the append is repeated."""
+        self.unreachable = True
+        self._settled.set()
+
+    def begin_again(self, generation: int) -> None:
+        """The log was lost, and begun again: all that readers had is to be told again."""
+        text = "".join(self.deltas)
+        self._generation = generation
+        self._pending = self._rewind_to = None
+        self._opened = self._started = False
+        self._told.clear()
+        self._waiting = [text] if text else []
+        self._waiting_chars = len(text)
+        self._wake()
+
+    def abandon(self) -> None:
+        """The run is no longer this attempt's."""
+        self._refuse("fenced")
+        self._settled.set()
+
+    def _refuse(self, status: Status) -> None:
+        self.refused = status
+        if self.on_refused is not None:
+            self.on_refused()
