@@ -25,7 +25,11 @@ def test_the_thread_outlives_its_action_since_rays_processes_die_with_it() -> No
 
 def test_an_action_that_does_not_end_in_time_is_left_behind_and_known() -> None:
     go = threading.Event()
-    stuck = Background(lambda: go.wait() and None)
+
+    def wait() -> None:
+        go.wait()
+
+    stuck = Background(wait)
     assert not stuck.ends_within(0)
     assert Background.is_any_busy()
     go.set()

@@ -2,49 +2,43 @@
 
 from __future__ import annotations
 
-from ray.serve.schema import (
-    ApplicationStatus,
-    ApplicationStatusOverview,
-    DeploymentStatus,
-    DeploymentStatusOverview,
-    DeploymentStatusTrigger,
-)
+from dataclasses import dataclass, field
 
 from launcher.ray_local import failure
 
 
-def deployment(status: DeploymentStatus, message: str) -> DeploymentStatusOverview:
-    return DeploymentStatusOverview(
-        status=status,
-        status_trigger=DeploymentStatusTrigger.REPLICA_STARTUP_FAILED,
-        replica_states={},
-        message=message,
-    )
+@dataclass
+class Deployment:
+    """As Serve's DeploymentStatusOverview, whose import would bring in Ray."""
+
+    status: str
+    message: str
 
 
-def application(**deployments: DeploymentStatusOverview) -> ApplicationStatusOverview:
-    return ApplicationStatusOverview(
-        status=ApplicationStatus.DEPLOY_FAILED,
-        message="two\nlines",
-        last_deployed_time_s=0,
-        deployments=deployments,
-    )
+@dataclass
+class Application:
+    """As Serve's ApplicationStatusOverview."""
+
+    deployments: dict[str, Deployment] = field(default_factory=dict)
+    message: str = "two\nlines"
+
+
+def said(**deployments: Deployment) -> str:
+    return failure(Application(deployments))  # type: ignore[arg-type]
 
 
 def test_the_failed_deployment_is_named_with_the_last_line_of_its_traceback() -> None:
-    status = application(
-        context=deployment(DeploymentStatus.HEALTHY, ""),
-        gateway=deployment(
-            DeploymentStatus.DEPLOY_FAILED, "Traceback:\n  File …\nRuntimeError: no luck\n"
-        ),
+    sentence = said(
+        context=Deployment("HEALTHY", ""),
+        gateway=Deployment("DEPLOY_FAILED", "Traceback:\n  File …\nRuntimeError: no luck\n"),
     )
-    assert failure(status) == "gateway did not start: RuntimeError: no luck"
+    assert sentence == "gateway did not start: RuntimeError: no luck"
 
 
 def test_a_failure_without_a_reason_says_so() -> None:
-    status = application(gateway=deployment(DeploymentStatus.UNHEALTHY, ""))
-    assert failure(status) == "gateway did not start: no reason was given"
+    sentence = said(gateway=Deployment("UNHEALTHY", ""))
+    assert sentence == "gateway did not start: no reason was given"
 
 
 def test_an_application_that_failed_before_its_deployments_is_said_in_one_line() -> None:
-    assert failure(application()) == "Parley did not start: two lines"
+    assert said() == "Parley did not start: two lines"
