@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+_WHOLE = "html, body, main, .scroll, .message, .agent-card, .composer, .sidebar"
 CONTRAST = Path(__file__).with_name("contrast.js").read_text()
 WIDE = """Compare:
 
@@ -114,6 +115,7 @@ async def test_a_phone_scrolls_in_one_direction_only(
 ) -> None:
     page = console.page
     await page.set_viewport_size({"width": 390, "height": 844})
+    await expect(page.locator(".agent-card", has_text="simulated").first).to_be_visible()
     assert await _overflow(console) <= 0
     simulator.behaviours.put("*", Behaviour(tokens_per_s=400))
     await console.ask(WIDE)
@@ -129,9 +131,9 @@ async def test_a_phone_scrolls_in_one_direction_only(
 
 
 async def _overflow(console: Console) -> int:
-    """By how many pixels anything but a table or code could be scrolled to the right."""
+    """By how many pixels something is too wide; tables and code, which scroll, aside."""
     widths = "e => Math.max(...e.map(each => each.scrollWidth - each.clientWidth))"
-    return int(await console.page.locator("html, body, main, .scroll").evaluate_all(widths))
+    return int(await console.page.locator(_WHOLE).evaluate_all(widths))
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -181,7 +183,7 @@ async def test_everything_has_a_name_for_those_who_do_not_see_it(console: Consol
           - log "Messages":
             - article "You": Describe yourself.
             - article "gemini":
-              - text: gemini gemini-3.8-flash
+              - text: gemini gemini-3.8-flash simulated
               - button "Copy answer"
           - textbox "Message"
           - combobox "Agent"
