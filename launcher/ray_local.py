@@ -54,14 +54,17 @@ def start(settings: Settings, progress: Progress, *, dashboard: bool) -> str | N
             logging_level=logging.ERROR,
         )
     except Exception as error:  # Ray raises bare Exceptions here
-        raise RayFailedError(f"Ray did not start: {' '.join(str(error).split())}") from error
+        raise RayFailedError(f"Ray did not start: {_one_line(error)}") from error
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     progress.tell("Ray: up")
-    serve.start(
-        proxy_location="EveryNode",
-        http_options={"host": settings.http.host, "port": settings.http.port},
-        logging_config=_logging(settings),
-    )
+    try:
+        serve.start(
+            proxy_location="EveryNode",
+            http_options={"host": settings.http.host, "port": settings.http.port},
+            logging_config=_logging(settings),
+        )
+    except Exception as error:  # also a bare one
+        raise RayFailedError(f"Serve did not start: {_one_line(error)}") from error
     progress.tell("Serve: up")
     return str(context.dashboard_url) if dashboard else None
 
@@ -105,11 +108,18 @@ def stop() -> None:
     import ray
     from ray import serve
 
-    if not ray.is_initialized():
+    if not is_up():
         return
     with redirect_stdout(StringIO()):  # Ray reports its own orderly end as a failed task
         if Background(serve.shutdown).ends_within(_SERVE_STOP_S):
             Background(ray.shutdown).ends_within(_RAY_STOP_S)
+
+
+def is_up() -> bool:
+    """Whether this process is connected to its Ray."""
+    import ray
+
+    return bool(ray.is_initialized())
 
 
 def failure(status: ApplicationStatusOverview) -> str:
@@ -119,6 +129,10 @@ def failure(status: ApplicationStatusOverview) -> str:
             lines = deployment.message.strip().splitlines()
             return f"{name} did not start: {lines[-1].strip() if lines else 'no reason was given'}"
     return f"Parley did not start: {' '.join(status.message.split())}"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _logging(settings: Settings) -> dict[str, str]:

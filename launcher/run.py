@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from typing import TYPE_CHECKING, NoReturn
 
 from config.loading import ConfigurationError, load
@@ -55,6 +56,9 @@ def run(build: Callable[[Settings], Application], arguments: list[str] | None = 
         status = 1
     except KeyboardInterrupt:
         status = 130
+    except Exception:  # noqa: BLE001 - whatever it was, all is ended and the exit is bounded
+        traceback.print_exc()
+        status = 1
     _leave(status)
 
 
@@ -142,6 +146,6 @@ def _end(running: Instance, state_dir: Path) -> None:
 def _leave(status: int) -> NoReturn:
     """Without Python's own end when Ray was left behind in a thread: that might never return."""
     sys.stdout.flush()
-    if Background.is_any_busy():
+    if Background.is_any_busy() or ray_local.is_up():
         os._exit(status)
     sys.exit(status)
