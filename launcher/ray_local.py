@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
-import threading
 from contextlib import redirect_stdout
 from io import StringIO
 from typing import TYPE_CHECKING
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from launcher.background import Background
 from launcher.screen import page_of
 from launcher.sweep import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ray.serve import Application
     from ray.serve.schema import ApplicationStatusOverview
 
@@ -39,25 +37,34 @@ def start(settings: Settings, progress: Progress, *, dashboard: bool) -> str | N
     """Ray's processes, then Serve's controller and proxy; `host:port` of the dashboard, if any.
 
     Replicas reserve fractions of logical CPUs; the operating system shares out the real ones.
+
+    Raises:
+        RayFailedError: Ray did not start.
     """
     import ray
     from ray import serve
 
-    context = ray.init(
-        address="local",
-        num_cpus=_LOGICAL_CPUS,
-        object_store_memory=_OBJECT_STORE_BYTES,
-        include_dashboard=dashboard,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
+    try:
+        context = ray.init(
+            address="local",
+            num_cpus=_LOGICAL_CPUS,
+            object_store_memory=_OBJECT_STORE_BYTES,
+            include_dashboard=dashboard,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except Exception as error:  # Ray raises bare Exceptions here
+        raise RayFailedError(f"Ray did not start: {_one_line(error)}") from error
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     progress.tell("Ray: up")
-    serve.start(
-        proxy_location="EveryNode",
-        http_options={"host": settings.http.host, "port": settings.http.port},
-        logging_config=_logging(settings),
-    )
+    try:
+        serve.start(
+            proxy_location="EveryNode",
+            http_options={"host": settings.http.host, "port": settings.http.port},
+            logging_config=_logging(settings),
+        )
+    except Exception as error:  # also a bare one
+        raise RayFailedError(f"Serve did not start: {_one_line(error)}") from error
     progress.tell("Serve: up")
     return str(context.dashboard_url) if dashboard else None
 
@@ -101,11 +108,18 @@ def stop() -> None:
     import ray
     from ray import serve
 
-    if not ray.is_initialized():
+    if not is_up():
         return
     with redirect_stdout(StringIO()):  # Ray reports its own orderly end as a failed task
-        if _within(_SERVE_STOP_S, serve.shutdown):
-            _within(_RAY_STOP_S, ray.shutdown)
+        if Background(serve.shutdown).ends_within(_SERVE_STOP_S):
+            Background(ray.shutdown).ends_within(_RAY_STOP_S)
+
+
+def is_up() -> bool:
+    """Whether this process is connected to its Ray."""
+    import ray
+
+    return bool(ray.is_initialized())
 
 
 def failure(status: ApplicationStatusOverview) -> str:
@@ -117,16 +131,12 @@ def failure(status: ApplicationStatusOverview) -> str:
     return f"Parley did not start: {' '.join(status.message.split())}"
 
 
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def _logging(settings: Settings) -> dict[str, str]:
     return {"encoding": settings.logging.encoding, "log_level": settings.logging.level}
-
-
-def _within(seconds: float, action: Callable[[], object]) -> bool:
-    """Whether it ended in time; if not it goes on in a thread that no one waits for."""
-    thread = threading.Thread(target=action, name=f"stop-{seconds}", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return not thread.is_alive()
 
 
 def _answers(url: str) -> bool:

@@ -7,10 +7,12 @@ import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING
+import traceback
+from typing import TYPE_CHECKING, NoReturn
 
 from config.loading import ConfigurationError, load
 from launcher import embedded, instance, ports, ray_flags, ray_local
+from launcher.background import Background
 from launcher.screen import Progress, complain, page_of, ready_screen
 from launcher.server import ServerFailedError
 from launcher.sweep import family, sweep
@@ -32,7 +34,7 @@ class CannotStartError(Exception):
     """Parley does not start; the message is one sentence for the person who tried."""
 
 
-def run(build: Callable[[Settings], Application], arguments: list[str] | None = None) -> None:
+def run(build: Callable[[Settings], Application], arguments: list[str] | None = None) -> NoReturn:
     """Starts everything, says that it is ready, waits for Ctrl-C or SIGTERM, ends everything.
 
     Exits with 2 when the configuration cannot be used, 1 when something else prevented the start
@@ -41,19 +43,23 @@ def run(build: Callable[[Settings], Application], arguments: list[str] | None = 
     parser = argparse.ArgumentParser(description="Parley, all of it on this machine.")
     parser.add_argument("--dashboard", action="store_true", help="Ray's dashboard and jobs, too")
     given = parser.parse_args(arguments)
+    for number in _SIGNALS:
+        signal.signal(number, signal.default_int_handler)
+    status = 0
     try:
-        settings = load()
+        _run(build, load(), dashboard=given.dashboard)
     except ConfigurationError as error:
         complain(str(error))
-        sys.exit(2)
-    catch_signals()
-    try:
-        _run(build, settings, dashboard=given.dashboard)
+        status = 2
     except (CannotStartError, ServerFailedError, ray_local.RayFailedError) as error:
         complain(str(error))
-        sys.exit(1)
+        status = 1
     except KeyboardInterrupt:
-        sys.exit(130)
+        status = 130
+    except Exception:  # noqa: BLE001 - whatever it was, all is ended and the exit is bounded
+        traceback.print_exc()
+        status = 1
+    _leave(status)
 
 
 def _run(build: Callable[[Settings], Application], settings: Settings, *, dashboard: bool) -> None:
@@ -64,24 +70,22 @@ def _run(build: Callable[[Settings], Application], settings: Settings, *, dashbo
     kinds = embedded.needed(settings)
     running = embedded.started(state_dir, kinds, os.getpid(), page=page_of(settings))
     _refuse_second(running)
-    try:
-        if kinds:
-            progress.tell(f"{', '.join(kinds)}: embedded, up")
+    if kinds:
+        progress.tell(f"{', '.join(kinds)}: embedded, up")
+
+    def start() -> None:
         address = ray_local.start(settings, progress, dashboard=dashboard)
-        catch_signals()
         ray_local.deploy(build(settings), settings, progress)
         print(_screen(settings, address), flush=True)
+
+    try:
+        Background(start).wait()
         _wait(running)
-    except (KeyboardInterrupt, SystemExit):
+    except KeyboardInterrupt:
         print("\nStopping.", flush=True)
     finally:
-        _end(running, state_dir, progress)
-
-
-def catch_signals() -> None:
-    """Ray, when it starts, puts its own handler in place of the one for SIGTERM."""
-    for number in _SIGNALS:
-        signal.signal(number, signal.default_int_handler)
+        _end(running, state_dir)
+        progress.tell("stopped")
 
 
 def _refuse_second(found: Instance | None) -> None:
@@ -123,18 +127,25 @@ def _wait(running: Instance) -> None:
     raise CannotStartError("The supervisor of the embedded servers has died: Parley stops.")
 
 
-def _end(running: Instance, state_dir: Path, progress: Progress) -> None:
+def _end(running: Instance, state_dir: Path) -> None:
     """Serve, Ray, what either left, then the embedded servers; a second Ctrl-C hurries it."""
-    now = instance.read(state_dir) or running
-    spare = family((now.supervisor, *now.servers))
+    grace_s = 3.0
     try:
         ray_local.stop()
-        sweep(running.id, spare=spare)
-    except (KeyboardInterrupt, SystemExit):
-        sweep(running.id, spare=spare, grace_s=0)
+    except KeyboardInterrupt:
+        grace_s = 0.2
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    now = instance.read(state_dir) or running
+    sweep(running.id, spare=family((now.supervisor, *now.servers)), grace_s=grace_s)
     embedded.stop(running)
     sweep(running.id, grace_s=1)
     instance.forget(state_dir)
-    progress.tell("stopped")
+
+
+def _leave(status: int) -> NoReturn:
+    """Without Python's own end when Ray was left behind in a thread: that might never return."""
+    sys.stdout.flush()
+    if Background.is_any_busy() or ray_local.is_up():
+        os._exit(status)
+    sys.exit(status)

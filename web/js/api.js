@@ -38,10 +38,6 @@ export class Api {
     return this.#call('GET', `/v1/conversations/${encodeURIComponent(id)}/messages?${query({ limit, before })}`);
   }
 
-  models() {
-    return this.#call('GET', '/v1/models');
-  }
-
   /** Readiness is also told with a failing status: the body counts. */
   async readiness() {
     const response = await fetch('/readyz', { cache: 'no-store' });

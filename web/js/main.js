@@ -27,6 +27,7 @@ const words = {
   connected: () => connection.state.name === 'open',
   retry: (id) => session.retry(id),
   discard: (id) => session.discard(id),
+  askAgain: (message) => session.askAgain(message, agent.value || null),
   attempt,
   confirm,
 };
@@ -153,8 +154,8 @@ async function refresh() {
 }
 
 async function learnOfProviders() {
-  const [{ simulated = [] }, models] = await Promise.all([api.readiness(), api.models()]);
-  agent.learn(simulated, models.data);
+  const { simulated = [] } = await api.readiness();
+  agent.learn(simulated);
   empty.agentsChanged();
   transcript.describeAll();
 }

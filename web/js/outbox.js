@@ -127,3 +127,13 @@ export function isDraft(conversation) {
 export function randomId() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
+
+const awaited = new WeakMap();
+
+/** A message, and below it the answer that it waits for once the server has accepted it. */
+export function withAwaited(entry) {
+  if (entry.status !== 'accepted') return [entry];
+  if (!awaited.has(entry))
+    awaited.set(entry, { key: entry.run, run: entry.run, role: 'assistant', status: 'queued', text: '' });
+  return [entry, awaited.get(entry)];
+}

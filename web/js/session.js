@@ -16,7 +16,7 @@ import {
   prependMessages,
   timeline,
 } from './conversation.js';
-import { isDraft, newDraft, randomId } from './outbox.js';
+import { isDraft, newDraft, randomId, withAwaited } from './outbox.js';
 import { Sender } from './sender.js';
 
 const HELD = 12;
@@ -90,7 +90,7 @@ export class Session {
   /** Everything to show of a conversation, in reading order; the same objects while nothing changed. */
   entries(id) {
     const state = this.conversations.get(id);
-    return [...(state ? timeline(state) : []), ...this.#outbox.of(id).flatMap((entry) => withWaiting(entry))];
+    return [...(state ? timeline(state) : []), ...this.#outbox.of(id).flatMap((entry) => withAwaited(entry))];
   }
 
   state(id) {
@@ -115,6 +115,12 @@ export class Session {
     if (!isDraft(this.open)) this.list.touch(this.open);
     this.#sender.flush();
     this.#changed('conversation', this.open);
+  }
+
+  /** Say a message once more, the answer to it having failed. */
+  askAgain(message, agent) {
+    const asked = this.conversations.get(this.open)?.messages.find(({ id }) => id === message);
+    if (asked) this.say(asked.text, agent);
   }
 
   retry(id) {
@@ -294,14 +300,4 @@ export class Session {
 
 function attachment({ id, cursor }) {
   return cursor ? { conversation: id, after: cursor } : { conversation: id };
-}
-
-const waiting = new WeakMap();
-
-/** A message, and below it the answer that it waits for once the server has accepted it. */
-function withWaiting(entry) {
-  if (entry.status !== 'accepted') return [entry];
-  if (!waiting.has(entry))
-    waiting.set(entry, { key: entry.run, run: entry.run, role: 'assistant', status: 'queued', text: '' });
-  return [entry, waiting.get(entry)];
 }

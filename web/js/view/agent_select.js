@@ -9,7 +9,6 @@ export class AgentSelect {
   #storage;
   #changed;
   #simulated = new Set();
-  #providers = new Map();
 
   constructor({ session, storage, changed }) {
     this.#session = session;
@@ -44,14 +43,12 @@ export class AgentSelect {
     this.element.value = this.#session.agents.some(({ name }) => name === before) ? before : '';
   }
 
-  /** @param {string[]} simulated providers @param {{id, owned_by}[]} models the agents and their providers */
-  learn(simulated, models) {
+  /** @param {string[]} simulated providers */
+  learn(simulated) {
     this.#simulated = new Set(simulated);
-    this.#providers = new Map(models.map(({ id, owned_by: provider }) => [id, provider]));
   }
 
   simulated(agent) {
-    const known = this.#session.agents.find(({ name }) => name === agent)?.provider ?? this.#providers.get(agent);
-    return this.#simulated.has(known);
+    return this.#simulated.has(this.#session.agents.find(({ name }) => name === agent)?.provider);
   }
 }

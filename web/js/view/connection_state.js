@@ -45,11 +45,9 @@ export class ConnectionState {
     this.element.dataset.state = state.name;
     this.#label.textContent = WORDS[state.name];
     this.element.title = WORDS[state.name];
-    clearTimeout(this.#timer);
-    clearInterval(this.#clock);
-    if (state.name === 'open' || isSignedOut(state)) this.#banner.hidden = true;
+    if (state.name === 'open' || isSignedOut(state)) this.#hush();
     else if (!this.#banner.hidden || state.name === 'closed') this.#explain();
-    else this.#timer = setTimeout(() => this.#explain(), PATIENCE_MS);
+    else this.#timer ||= setTimeout(() => this.#explain(), PATIENCE_MS);
   }
 
   partsChanged() {
@@ -64,7 +62,14 @@ export class ConnectionState {
   #explain() {
     this.#banner.hidden = false;
     this.#draw();
-    this.#clock = setInterval(() => this.#draw(), 500);
+    this.#clock ||= setInterval(() => this.#draw(), 500);
+  }
+
+  #hush() {
+    clearTimeout(this.#timer);
+    clearInterval(this.#clock);
+    this.#timer = this.#clock = 0;
+    this.#banner.hidden = true;
   }
 
   #draw() {

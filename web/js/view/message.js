@@ -15,7 +15,7 @@ export class MessageView {
   #foot;
   #text;
 
-  /** @param {object} words `agents()`, `simulated(agent)` and `connected()` tell; `retry(id)` and `discard(id)` act on unsent messages */
+  /** @param {object} words `agents()`, `simulated(agent)` and `connected()` tell; `retry(id)` and `discard(id)` act on unsent messages, `askAgain(id)` on one whose answer failed */
   constructor(entry, words) {
     this.#words = words;
     this.#text = h('div', { class: 'text', data: { testid: 'message-text' } });
@@ -62,7 +62,8 @@ export class MessageView {
     });
   }
 
-  #mark({ status, run, agent, id, verified, durability }) {
+  #mark({ role, status, run, agent, id, verified, durability }) {
+    this.element.ariaLabel = role === 'user' ? 'You' : (agent ?? 'Answer');
     Object.assign(this.element.dataset, { status, run: run ?? '', agent: agent ?? '', message: id ?? '' });
     this.element.dataset.durability = durability ?? '';
     this.element.dataset.verified = verified ? 'true' : '';
@@ -75,8 +76,8 @@ export class MessageView {
   }
 
   #describe(entry) {
-    if (entry.role !== 'user') this.#head.replaceChildren(...this.#byline(entry));
-    this.#meta.replaceChildren(...(entry.role === 'user' ? this.#delivery(entry) : outcome(entry)));
+    if (entry.role !== 'user') renew(this.#head, this.#byline(entry));
+    renew(this.#meta, entry.role === 'user' ? this.#delivery(entry) : this.#outcome(entry));
     this.#meta.title = particulars(entry);
   }
 
@@ -108,6 +109,20 @@ export class MessageView {
     return durability === 'pending' ? [savedLater()] : [];
   }
 
+  #outcome({ status, error, finishReason, durability, replyTo }) {
+    const notes = [];
+    if (status === 'stopping') notes.push(h('span', {}, 'Stopping…'));
+    if (status === 'stopped') notes.push(h('span', { class: 'note' }, 'Stopped'));
+    if (status === 'failed') notes.push(h('span', { class: 'trouble', role: 'alert' }, icon('warn'), readable(error)));
+    if (status === 'failed' && replyTo) {
+      const again = () => this.#words.askAgain(replyTo);
+      notes.push(h('button', { type: 'button', class: 'link', on: { click: again } }, 'Ask again'));
+    }
+    if (finishReason === 'length') notes.push(h('span', { class: 'note' }, 'Cut at the length limit'));
+    if (durability === 'pending') notes.push(savedLater());
+    return notes;
+  }
+
   #progress(error) {
     if (!this.#words.connected()) return 'Waiting for the connection';
     return error ? `${readable(error)} Trying again…` : 'Sending…';
@@ -121,14 +136,11 @@ function changed(before, entry) {
   );
 }
 
-function outcome({ status, error, finishReason, durability }) {
-  const notes = [];
-  if (status === 'stopping') notes.push(h('span', {}, 'Stopping…'));
-  if (status === 'stopped') notes.push(h('span', { class: 'note' }, 'Stopped'));
-  if (status === 'failed') notes.push(h('span', { class: 'trouble', role: 'alert' }, icon('warn'), readable(error)));
-  if (finishReason === 'length') notes.push(h('span', { class: 'note' }, 'Cut at the length limit'));
-  if (durability === 'pending') notes.push(savedLater());
-  return notes;
+/** New children, unless they would look the same: animations go on, the focus stays. */
+function renew(parent, children) {
+  const before = parent.childNodes;
+  const same = before.length === children.length && children.every((child, place) => child.isEqualNode(before[place]));
+  if (!same) parent.replaceChildren(...children);
 }
 
 function savedLater() {

@@ -15,7 +15,7 @@ export class Page {
   /** @param {{sidebar, composer, notices, connection, signOut: () => void}} parts */
   constructor({ sidebar, composer, notices, connection, signOut }) {
     this.scroll = h('div', { class: 'scroll', id: 'transcript', tabindex: -1 });
-    this.#title = h('p', { class: 'title' });
+    this.#title = h('h1', { class: 'title' });
     this.#live = h('div', { class: 'visually-hidden', 'aria-live': 'polite' });
     this.#drawerButton = iconButton('menu', 'Conversations', {
       class: 'drawer-button',
@@ -61,6 +61,7 @@ export class Page {
 
   title(text) {
     this.#title.textContent = text;
+    this.#title.ariaHidden = text ? null : 'true';
     document.title = text ? `${text} · Parley` : 'Parley';
   }
 
