@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from actors.calls import ask
-from actors.core.errors import NotFound, ParleyError, TooLarge
+from actors.core.errors import NotFound, ParleyError, TooLarge, Unavailable
 from actors.core.runs import Submission
 
 if TYPE_CHECKING:
@@ -99,8 +99,15 @@ class Services:
         return accepted
 
     def _begin(self, run: str) -> None:
-        """Hands a run over. Should that fail, its first lease runs out and a sweeper claims it."""
-        self.background.start(ask(self.orchestrator, "run", run), name=f"hand over {run}")
+        """Hands a run over. Should that fail, its lease runs out and a sweeper claims it."""
+        self.background.start(self._see_to(run), name=f"hand over {run}")
+
+    async def _see_to(self, run: str) -> None:
+        """An orchestrator that dies with the run is noticed here first: another takes over."""
+        try:
+            await ask(self.orchestrator, "run", run)
+        except Unavailable:
+            await ask(self.orchestrator, "take_over", run)
 
 
 def welcome(settings: Settings) -> bytes:
