@@ -123,7 +123,7 @@ class EventLog:
         held: int = await self._redis.run(
             "begin",
             [keys.head(conversation), keys.log(conversation)],
-            [_owner(principal), generation, *unfinished],
+            [_owner(principal), generation, conversation, keys.BEGUN_CHANNEL, *unfinished],
         )
         return held
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 STOPS_CHANNEL = "parley:stops"
 """Ids of runs that were told to stop; every producer listens."""
 
+BEGUN_CHANNEL = "parley:begun"
+"""Ids of conversations whose log was begun; every gateway listens."""
+
 
 def head(conversation: str) -> str:
     """Hash: a log's generation, last n, owner, trim mark, and the state of its runs."""

@@ -51,6 +51,11 @@ SELECT profile FROM users WHERE id = %(user)s;
 UPDATE users SET profile = (profile || %(changes)s) - %(removed)s::text[], updated_at = now()
 WHERE id = %(user)s RETURNING profile;
 
+-- name: lock_conversation_of_run
+-- Whoever accepts a message meanwhile waits, and sees what the stop leaves to begin.
+SELECT 1 FROM conversations
+WHERE id = (SELECT conversation_id FROM runs WHERE id = %(run)s) FOR UPDATE;
+
 -- name: stop_run
 -- A queued run is stopped at once, a running one by its producer.
 UPDATE runs

@@ -23,7 +23,10 @@ class Receipt:
     generation: int = 0
     fresh: bool = False
     created: bool = False
+    queued: bool = False
+    """Nobody has begun the run yet."""
     ready: bool = False
+    """No earlier run of the conversation is unfinished, and nobody has begun this one."""
     interrupted: tuple[str, ...] = ()
 
 
@@ -45,6 +48,9 @@ class Claim:
     summary: str | None
     partial: str
     """The last checkpoint of the answer."""
+    last_seq: int
+    """The conversation's newest message."""
+    client_message_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +72,15 @@ class Committed:
     seq: int | None
     created_at: str
     next_run: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A run that is still its owner's."""
+
+    run: str
+    conversation: str
+    stopping: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from actors.stores.run_records import (
     Claim,
     Committed,
     Completion,
+    Lease,
     Receipt,
     StopResult,
     Unannounced,
@@ -99,13 +100,16 @@ class Runs:
         )
         return [_unannounced(row) for row in rows]
 
-    async def renew(self, held: Iterable[tuple[str, int]], lease_s: float) -> dict[str, bool]:
-        """Run → whether it is being stopped, for those still held in that epoch."""
+    async def renew(self, held: Iterable[tuple[str, int]], lease_s: float) -> list[Lease]:
+        """The leases that still hold."""
         rows = await self._postgres.call(
             "SELECT * FROM renew_leases(%(held)s, make_interval(secs => %(lease)s))",
             {"held": _held(held), "lease": lease_s},
         )
-        return {row["run_id"]: row["stopping"] for row in rows}
+        return [
+            Lease(run=row["run_id"], conversation=row["conversation_id"], stopping=row["stopping"])
+            for row in rows
+        ]
 
     async def release(self, held: Iterable[tuple[str, int]]) -> None:
         await self._postgres.call("SELECT release_leases(%(held)s)", {"held": _held(held)})
@@ -117,7 +121,7 @@ class Runs:
             {"batch": Jsonb([_completed(completion) for completion in batch])},
         )
         committed = {
-            row["run_id"]: Committed(
+            (row["run_id"], row["epoch"]): Committed(
                 run=row["run_id"],
                 state=row["state"],
                 answer=row["answer_id"],
@@ -127,7 +131,7 @@ class Runs:
             )
             for row in rows
         }
-        return [committed.get(completion.run) for completion in batch]
+        return [committed.get((completion.run, completion.epoch)) for completion in batch]
 
     async def stop(self, principal: Principal, run: str) -> StopResult:
         """Persists the wish to stop; again, or after the run's end, it changes nothing.
@@ -137,6 +141,7 @@ class Runs:
         """
         ids = {"run": run, "user": principal.user_id}
         async with self._postgres.tenant(principal.org_id) as tenant:
+            await tenant.row("lock_conversation_of_run", ids)
             changed = await tenant.row("stop_run", ids)
             row = changed or await tenant.row("state_of_run", ids)
             if row is None:
@@ -204,6 +209,7 @@ def _receipt(row: Row) -> Receipt:
         generation=row["generation"],
         fresh=row["fresh"],
         created=row["created"],
+        queued=row["queued"],
         ready=row["ready"],
         interrupted=tuple(row["interrupted"]),
     )
@@ -223,7 +229,9 @@ def _claim(row: Row) -> Claim:
         generation=row["generation"],
         metadata=row["metadata"],
         summary=row["summary"],
-        partial=row.get("partial", ""),
+        partial=row["partial"],
+        last_seq=row["last_seq"],
+        client_message_id=row["client_message_id"],
     )
 
 

@@ -28,11 +28,12 @@ END $$;
 
 -- Commits a batch of submissions, each with its run, in one transaction.
 -- Conversations are locked in the order of their ids, so that batches never deadlock.
--- outcome: accepted | conflict | busy | not_found
+-- outcome: accepted | conflict | busy | not_found. queued and ready are told of known messages too:
+-- whoever repeats one heals what its first acceptance could not see to.
 CREATE FUNCTION accept_messages(batch jsonb, lease interval)
 RETURNS TABLE (ord int, outcome text, conversation_id uuid, message_id uuid, run_id uuid, seq int,
                created_at timestamptz, generation int, fresh boolean, created boolean,
-               ready boolean, interrupted uuid[])
+               queued boolean, ready boolean, interrupted uuid[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = parley, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -54,7 +55,7 @@ BEGIN
         ORDER BY i.org_id, i.user_id, i.client_message_id, i.ord
     LOOP
         ord := item.ord;
-        fresh := false; created := false; ready := false; interrupted := '{}';
+        fresh := false; created := false; queued := true; ready := false; interrupted := '{}';
 
         SELECT m.conversation_id, m.id, m.run_id, m.seq, m.created_at, m.payload_sha256,
                c.generation
@@ -125,6 +126,15 @@ BEGIN
             END IF;
         END IF;
 
+        IF NOT fresh THEN
+            SELECT r.state = 'queued',
+                   r.state = 'queued' AND NOT EXISTS (
+                       SELECT 1 FROM runs earlier
+                       WHERE earlier.conversation_id = r.conversation_id
+                         AND earlier.message_seq < r.message_seq
+                         AND earlier.state IN ('queued', 'running', 'stopping'))
+            INTO queued, ready FROM runs r WHERE r.id = existing.run_id;
+        END IF;
         IF encode(existing.payload_sha256, 'hex') <> item.payload_sha256 THEN
             outcome := 'conflict';
         ELSE
@@ -145,19 +155,23 @@ END $$;
 CREATE FUNCTION begin_runs(ids uuid[], new_owner text, lease interval)
 RETURNS TABLE (run_id uuid, org_id uuid, conversation_id uuid, user_id uuid, message_id uuid,
                message_seq int, requested_agent text, epoch int, stopping boolean, generation int,
-               sticky_agent text, metadata jsonb, summary text)
+               sticky_agent text, metadata jsonb, summary text, partial text, last_seq int,
+               client_message_id text)
 LANGUAGE sql SECURITY DEFINER SET search_path = parley, pg_temp AS $$
+    WITH locked AS (SELECT l.id FROM runs l WHERE l.id = ANY (ids) ORDER BY l.id FOR UPDATE)
     UPDATE runs r
     SET epoch = r.epoch + 1, owner = new_owner, lease_until = now() + lease, state = 'running',
         updated_at = now()
-    FROM conversations c
-    WHERE r.id = ANY (ids) AND r.state = 'queued' AND c.id = r.conversation_id
+    FROM locked, conversations c
+    WHERE r.id = locked.id AND r.state = 'queued' AND c.id = r.conversation_id
       AND NOT EXISTS (SELECT 1 FROM runs earlier
                       WHERE earlier.conversation_id = r.conversation_id
                         AND earlier.message_seq < r.message_seq
                         AND earlier.state IN ('queued', 'running', 'stopping'))
     RETURNING r.id, r.org_id, r.conversation_id, r.user_id, r.message_id, r.message_seq,
-              r.requested_agent, r.epoch, false, c.generation, c.agent, c.metadata, c.summary
+              r.requested_agent, r.epoch, false, c.generation, c.agent, c.metadata,
+              c.summary, r.partial,
+              c.last_seq, (SELECT m.client_message_id FROM messages m WHERE m.id = r.message_id)
 $$;
 
 -- Takes over runs whose owner let the lease expire, raising their epoch. A run that is being
@@ -165,7 +179,8 @@ $$;
 CREATE FUNCTION claim_expired_runs(new_owner text, lease interval, at_most int)
 RETURNS TABLE (run_id uuid, org_id uuid, conversation_id uuid, user_id uuid, message_id uuid,
                message_seq int, requested_agent text, epoch int, stopping boolean, generation int,
-               sticky_agent text, metadata jsonb, summary text, partial text)
+               sticky_agent text, metadata jsonb, summary text, partial text, last_seq int,
+               client_message_id text)
 LANGUAGE sql SECURITY DEFINER SET search_path = parley, pg_temp AS $$
     WITH expired AS (
         SELECT r.id FROM runs r
@@ -185,14 +200,16 @@ LANGUAGE sql SECURITY DEFINER SET search_path = parley, pg_temp AS $$
     WHERE r.id = e.id AND c.id = r.conversation_id
     RETURNING r.id, r.org_id, r.conversation_id, r.user_id, r.message_id, r.message_seq,
               r.requested_agent, r.epoch, r.state = 'stopping', c.generation, c.agent,
-              c.metadata, c.summary, r.partial
+              c.metadata, c.summary, r.partial,
+              c.last_seq, (SELECT m.client_message_id FROM messages m WHERE m.id = r.message_id)
 $$;
 
 -- Takes an unfinished run at once, raising its epoch; only from the epoch seen, where one is given.
 CREATE FUNCTION seize_run(id uuid, seen_epoch int, new_owner text, lease interval)
 RETURNS TABLE (run_id uuid, org_id uuid, conversation_id uuid, user_id uuid, message_id uuid,
                message_seq int, requested_agent text, epoch int, stopping boolean, generation int,
-               sticky_agent text, metadata jsonb, summary text, partial text)
+               sticky_agent text, metadata jsonb, summary text, partial text, last_seq int,
+               client_message_id text)
 LANGUAGE sql SECURITY DEFINER SET search_path = parley, pg_temp AS $$
     UPDATE runs r
     SET epoch = r.epoch + 1, owner = new_owner, lease_until = now() + lease,
@@ -208,26 +225,37 @@ LANGUAGE sql SECURITY DEFINER SET search_path = parley, pg_temp AS $$
                         AND earlier.state IN ('queued', 'running', 'stopping'))
     RETURNING r.id, r.org_id, r.conversation_id, r.user_id, r.message_id, r.message_seq,
               r.requested_agent, r.epoch, r.state = 'stopping', c.generation, c.agent,
-              c.metadata, c.summary, r.partial
+              c.metadata, c.summary, r.partial,
+              c.last_seq, (SELECT m.client_message_id FROM messages m WHERE m.id = r.message_id)
 $$;
 
--- Prolongs the leases of runs still held in the given epochs; answers which those are.
+-- Prolongs the leases of runs still held in the given epochs; answers which those are. Runs are
+-- locked in the order of their ids, as everywhere.
 CREATE FUNCTION renew_leases(held jsonb, lease interval)
-RETURNS TABLE (run_id uuid, stopping boolean)
+RETURNS TABLE (run_id uuid, conversation_id uuid, stopping boolean)
 LANGUAGE sql SECURITY DEFINER SET search_path = parley, pg_temp AS $$
+    WITH locked AS (
+        SELECT l.id FROM runs l JOIN jsonb_to_recordset(held) AS h (run_id uuid, epoch int)
+            ON l.id = h.run_id AND l.epoch = h.epoch
+        WHERE l.state IN ('running', 'stopping') ORDER BY l.id FOR UPDATE OF l
+    )
     UPDATE runs r SET lease_until = now() + lease
-    FROM jsonb_to_recordset(held) AS h (run_id uuid, epoch int)
-    WHERE r.id = h.run_id AND r.epoch = h.epoch AND r.state IN ('running', 'stopping')
-    RETURNING r.id, r.state = 'stopping'
+    FROM locked WHERE r.id = locked.id
+    RETURNING r.id, r.conversation_id, r.state = 'stopping'
 $$;
 
 -- Keeps what unfinished runs have produced so far, of those still held in the given epochs.
 CREATE FUNCTION checkpoint_runs(batch jsonb)
 RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = parley, pg_temp AS $$
-    UPDATE runs r SET partial = c.partial
-    FROM jsonb_to_recordset(batch) AS c (run_id uuid, epoch int, partial text)
-    WHERE r.id = c.run_id AND r.epoch = c.epoch AND r.state IN ('running', 'stopping')
+    WITH locked AS (
+        SELECT l.id, c.partial
+        FROM runs l JOIN jsonb_to_recordset(batch) AS c (run_id uuid, epoch int, partial text)
+            ON l.id = c.run_id AND l.epoch = c.epoch
+        WHERE l.state IN ('running', 'stopping') ORDER BY l.id FOR UPDATE OF l
+    )
+    UPDATE runs r SET partial = locked.partial
+    FROM locked WHERE r.id = locked.id
 $$;
 
 -- Who holds a run, if that is the epoch.
@@ -243,17 +271,21 @@ $$;
 CREATE FUNCTION release_leases(held jsonb)
 RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = parley, pg_temp AS $$
+    WITH locked AS (
+        SELECT l.id FROM runs l JOIN jsonb_to_recordset(held) AS h (run_id uuid, epoch int)
+            ON l.id = h.run_id AND l.epoch = h.epoch
+        WHERE l.state IN ('running', 'stopping') ORDER BY l.id FOR UPDATE OF l
+    )
     UPDATE runs r SET lease_until = now() - interval '1 millisecond'
-    FROM jsonb_to_recordset(held) AS h (run_id uuid, epoch int)
-    WHERE r.id = h.run_id AND r.epoch = h.epoch AND r.state IN ('running', 'stopping')
+    FROM locked WHERE r.id = locked.id
 $$;
 
 -- Commits a batch of finished runs with their answers. Only the holder of the run's epoch may; a
 -- run that was told to stop is stopped, whatever its producer says. The answer names the state
 -- that was committed, and the run of the conversation that may begin now.
 CREATE FUNCTION finish_runs(batch jsonb)
-RETURNS TABLE (run_id uuid, state text, answer_id uuid, seq int, created_at timestamptz,
-               next_run uuid)
+RETURNS TABLE (run_id uuid, epoch int, state text, answer_id uuid, seq int,
+               created_at timestamptz, next_run uuid)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = parley, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -281,6 +313,7 @@ BEGIN
         CONTINUE WHEN NOT FOUND;
 
         run_id := run.id;
+        epoch := run.epoch;
         state := run.state;
         answer_id := NULL; seq := NULL; created_at := now();
         IF item.text <> '' OR run.state = 'completed' THEN
@@ -315,7 +348,8 @@ END $$;
 CREATE FUNCTION mark_announced(ids uuid[])
 RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = parley, pg_temp AS $$
-    UPDATE runs SET announced_at = now() WHERE id = ANY (ids) AND announced_at IS NULL
+    WITH locked AS (SELECT l.id FROM runs l WHERE l.id = ANY (ids) ORDER BY l.id FOR UPDATE)
+    UPDATE runs r SET announced_at = now() FROM locked WHERE r.id = locked.id
 $$;
 
 -- Ends that were committed at least `patience` ago and not announced; each is handed to one
