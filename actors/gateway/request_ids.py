@@ -22,6 +22,9 @@ class RequestIds:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if _DECENT.fullmatch(given) else str(uuid7())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -11,7 +12,7 @@ from redis import asyncio as redis_asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import MasterDownError, OutOfMemoryError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from actors.core.errors import Internal, Unavailable
@@ -28,6 +29,7 @@ T = TypeVar("T")
 
 _SCRIPTS = Path(__file__).parent / "scripts"
 _CONNECTIONS = 16
+_PASSING = re.compile(r"\b(OOM|MISCONF|READONLY|MASTERDOWN|NOREPLICAS|BUSY)\b")
 
 
 class Redis:
@@ -99,4 +101,12 @@ class translated:  # noqa: N801 - reads as a statement
         if isinstance(error, RedisConnectionError | RedisTimeoutError | OSError):
             raise Unavailable("Redis cannot be reached.", retry_after_s=1.0) from error
         if isinstance(error, RedisError):
+            if _passes(error):
+                raise Unavailable("Redis takes no commands now.", retry_after_s=1.0) from error
             raise Internal(f"Redis refused a command: {error}") from error
+
+
+def _passes(error: RedisError) -> bool:
+    """A state of the server that passes; a script tells of it inside an error of its own."""
+    passing = isinstance(error, MasterDownError | OutOfMemoryError | ReadOnlyError)
+    return passing or _PASSING.search(str(error)) is not None

@@ -93,7 +93,7 @@ class LocalParley:
 
     async def _serve(self, app: Any) -> None:
         config = uvicorn.Config(
-            app, host="127.0.0.1", port=self.port, log_level="warning", lifespan="off"
+            app, host="127.0.0.1", port=self.port, log_level="warning", lifespan="on"
         )
         server = uvicorn.Server(config)
         server.install_signal_handlers = lambda: None

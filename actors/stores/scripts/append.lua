@@ -2,7 +2,8 @@
 -- ARGV[1]  msgpack: a list of operations
 --          {head, log, watchers, conversation, generation, run, kind, epoch, index, next, events}
 -- ARGV[2]  now, in seconds    ARGV[3]  seconds a log is held after a run's end
--- Answers, for each operation, {status, last n, next index}.
+-- Answers, for each operation, {status, last n, next index}; where it is known already, the n is
+-- that of the run's last event.
 --
 -- A run in the head is "state:epoch:index:n"; state a announced, o open, x sealed, d done.
 local HELD = 86400
@@ -41,12 +42,18 @@ local function refuse(run, op)
   return nil
 end
 
+-- Nothing is trimmed, and the log does not expire, while another run is in progress: a queued one
+-- may end (be stopped) meanwhile.
 local function trim(head, log, generation, n)
+  local fields = redis.call('HGETALL', head)
+  for i = 2, #fields, 2 do
+    if string.match(fields[i], '^[ox]:%d+:%d+:%d+$') then return end
+  end
+  redis.call('EXPIRE', log, after_end + 60)
   local mark = redis.call('HMGET', head, 't', 'm')
   if mark[1] and now - tonumber(mark[1]) < after_end then return end
   if mark[2] then
     redis.call('XTRIM', log, 'MINID', generation .. '-' .. (tonumber(mark[2]) + 1))
-    local fields = redis.call('HGETALL', head)
     for i = 1, #fields, 2 do
       local ended = string.match(fields[i + 1], '^d:%d+:%d+:(%d+)$')
       if ended and tonumber(ended) <= tonumber(mark[2]) then
@@ -69,7 +76,7 @@ for at, op in ipairs(cmsgpack.unpack(ARGV[1])) do
     local n = tonumber(held[2])
     local why = refuse(run, op)
     if why then
-      answers[at] = {why, n, run and run.index or 0}
+      answers[at] = {why, why == 'known' and run.n or n, run and run.index or 0}
     else
       local first = n + 1
       for _, event in ipairs(op[11]) do
@@ -81,7 +88,6 @@ for at, op in ipairs(cmsgpack.unpack(ARGV[1])) do
                  STATE[op[7]] .. ':' .. op[8] .. ':' .. index .. ':' .. n)
       if op[7] == 'end' then
         trim(head, log, generation, n)
-        redis.call('EXPIRE', log, after_end + 60)
       elseif op[7] ~= 'delta' then
         redis.call('EXPIRE', log, HELD)
         redis.call('EXPIRE', head, HELD)

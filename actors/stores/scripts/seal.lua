@@ -1,4 +1,5 @@
--- Seals a run: what its log holds now is its answer. Producers hear of it on the channel.
+-- Seals a run: what its log holds now is its answer. Producers hear of it on the
+-- channel, also of a run whose log was lost.
 -- KEYS head    ARGV run, channel    Answers the state that the run had, or nothing.
 redis.call('PUBLISH', ARGV[2], ARGV[1])
 local packed = redis.call('HGET', KEYS[1], 'r:' .. ARGV[1])
