@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -11,7 +11,7 @@ import structlog
 from actors.batching import Batcher
 from actors.core.cursors import Cursor
 from actors.core.errors import Unavailable
-from actors.core.events import MessageAdded, encode, run_ended
+from actors.core.events import Delta, MessageAdded, RunStarted, encode, run_ended
 from actors.core.log_folding import FoldedRun, fold
 from actors.core.runs import Outcome
 from actors.stores.event_log import Append
@@ -23,15 +23,60 @@ if TYPE_CHECKING:
     from actors.core.runs import RunStart, Submission
     from actors.stores.conversations import Conversations
     from actors.stores.event_log import Appended, EventLog
-    from actors.stores.run_records import Committed, Receipt, StopResult, Unannounced
+    from actors.stores.run_records import Claim, Committed, Receipt, StopResult, Unannounced
     from actors.stores.runs import Runs
 
 log = structlog.get_logger()
 
 _TOLD = {"ok", "known", "fenced"}
 """Fenced: a later epoch ends the run, and announces that."""
-_NOWHERE = Cursor(0, 0)
-"""A cursor of no log: whoever attaches there gets a snapshot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ending:
+    """A run's end, to be told."""
+
+    run: str
+    conversation: str
+    outcome: Outcome
+    epoch: int = 0
+    message: str = ""
+    answer: str | None = None
+    seq: int | None = None
+
+    def event(self) -> bytes:
+        return encode(run_ended(self.conversation, self.run, self.outcome, self.answer, self.seq))
+
+    def whole(self) -> _Ending:
+        """The same, the text being one delta."""
+        text = self.outcome.text
+        return replace(self, outcome=replace(self.outcome, deltas=(text,) if text else ()))
+
+    def text_events(self) -> list[bytes]:
+        """What comes before the end in a log that knows nothing of the run."""
+        if self.outcome.agent is None:
+            return []
+        names = {"conversation": self.conversation, "run": self.run}
+        started = RunStarted(
+            **names,
+            agent=self.outcome.agent,
+            model=self.outcome.model or "",
+            reply_to=self.message,
+        )
+        deltas = [
+            Delta(**names, index=index, text=text) for index, text in enumerate(self.outcome.deltas)
+        ]
+        return [encode(started), *(encode(delta) for delta in deltas)]
+
+    def append(self, generation: int, events: list[bytes]) -> Append:
+        return Append(
+            conversation=self.conversation,
+            generation=generation,
+            run=self.run,
+            kind="end",
+            epoch=self.epoch,
+            events=events,
+        )
 
 
 class Announcer:
@@ -51,8 +96,10 @@ class Announcer:
         self._appends = Batcher(event_log.append, background, name="append")
         self._marks = Batcher(runs.mark_announced, background, name="mark announced")
 
-    async def message(self, submission: Submission, receipt: Receipt, message: Message) -> Cursor:
-        """Announces a fresh message; answers the cursor just before its event."""
+    async def message(
+        self, submission: Submission, receipt: Receipt, message: Message
+    ) -> Cursor | None:
+        """Announces a message; answers the cursor just before its event, where it has one."""
         if receipt.created:
             await unless_down(
                 self._log.begin(receipt.conversation, submission.principal, receipt.generation)
@@ -72,82 +119,118 @@ class Announcer:
         )
         generation, appended = await self._append(submission.principal, append)
         if appended is None or appended.status != "ok":
-            return _NOWHERE
+            return None
         return Cursor(generation, appended.n - 1)
 
-    async def cursor_before(self, conversation: str, message: str) -> Cursor:
+    async def message_again(self, claim: Claim, message: Message) -> None:
+        """Announces the message of a run that is taken over, in case nobody has."""
+        event = MessageAdded(
+            conversation=claim.conversation,
+            message=message,
+            id=claim.client_message_id,
+            run=claim.run,
+        )
+        append = Append(
+            conversation=claim.conversation,
+            generation=claim.generation,
+            run=claim.run,
+            kind="message",
+            events=(encode(event),),
+        )
+        await self._append(claim.principal, append)
+
+    async def cursor_before(self, conversation: str, message: str) -> Cursor | None:
         """The cursor just before the event of a message that was announced earlier."""
-        found = await unless_down(self._log.cursor_before_message(conversation, message))
-        return found or _NOWHERE
+        return await unless_down(self._log.cursor_before_message(conversation, message))
 
     async def ended(self, start: RunStart, outcome: Outcome, committed: Committed) -> None:
         """Announces a run's end, as it was committed."""
         final = outcome if committed.state == outcome.state else outcome.stopped()
-        event = run_ended(start.conversation, start.run, final, committed.answer, committed.seq)
-        append = Append(
-            conversation=start.conversation,
-            generation=start.generation,
+        ending = _Ending(
             run=start.run,
-            kind="end",
             epoch=start.epoch,
-            events=(encode(event),),
+            conversation=start.conversation,
+            message=start.message,
+            answer=committed.answer,
+            seq=committed.seq,
+            outcome=final,
         )
-        await self._end(start.principal, append)
+        await self._end(start.principal, ending, start.generation)
 
     async def ended_unheard(self, missed: Unannounced) -> None:
         """Announces an end that was committed by somebody who could not announce it.
 
-        Where the log does not hold the whole answer, it is begun again, and a snapshot tells it.
+        Where the log does not hold the whole answer, it is begun again, and tells it whole.
         """
-        conversation, generation = missed.conversation, missed.generation
-        held = await self._log.held(conversation)
+        held = await self._log.held(missed.conversation)
         told = fold(entry.event for entry in held).get(missed.run, FoldedRun())
         if told.ended:
             await self._marks.submit(missed.run)
             return
-        outcome = replace(missed.outcome, deltas=tuple(told.deltas))
-        if outcome.text != missed.outcome.text:
-            outcome = missed.outcome
-            generation = await self.begin_again(missed.principal, conversation, generation)
-        event = run_ended(conversation, missed.run, outcome, missed.answer, missed.seq)
-        append = Append(
-            conversation=conversation,
-            generation=generation,
+        ending = _Ending(
             run=missed.run,
-            kind="end",
             epoch=missed.epoch,
-            events=(encode(event),),
+            conversation=missed.conversation,
+            message=missed.message,
+            answer=missed.answer,
+            seq=missed.seq,
+            outcome=replace(missed.outcome, deltas=tuple(told.deltas)),
         )
-        await self._end(missed.principal, append)
+        if ending.outcome.text == missed.outcome.text:
+            await self._end(missed.principal, ending, missed.generation)
+        else:
+            whole = replace(ending, outcome=missed.outcome)
+            await self._end_whole(missed.principal, whole, missed.generation)
 
     async def stopped_in_queue(self, principal: Principal, run: str, result: StopResult) -> None:
         """Announces the end of a run that was stopped before anybody had begun it."""
-        event = run_ended(result.conversation, run, Outcome(state="stopped"), None, None)
-        append = Append(
-            conversation=result.conversation,
-            generation=result.generation,
-            run=run,
-            kind="end",
-            events=(encode(event),),
+        ending = _Ending(
+            run=run, conversation=result.conversation, outcome=Outcome(state="stopped")
         )
-        await self._end(principal, append)
+        await self._end(principal, ending, result.generation)
 
     async def begin_again(
-        self, principal: Principal, conversation: str, generation: int, announcing: str = ""
+        self,
+        principal: Principal,
+        conversation: str,
+        generation: int,
+        *,
+        announcing: str | None = None,
+        untold: str | None = None,
     ) -> int:
-        """The generation of a new log, in which the unfinished runs count as announced.
+        """The generation of a new log, in which the messages of unfinished runs are announced.
 
-        All but the `announcing` one: its message is about to be appended.
+        Not that of the `announcing` run, which is about to be appended; and that of the `untold`
+        one, whose end is committed but is about to be appended.
         """
         raised = await self._runs.raise_generation(conversation, generation)
         unfinished = await self._conversations.unfinished(principal, conversation)
-        others = [run for run in unfinished if run != announcing]
-        return await self._log.begin(conversation, principal, raised, others)
+        runs = [run for run in unfinished if run != announcing]
+        if untold is not None and untold not in runs:
+            runs.append(untold)
+        return await self._log.begin(conversation, principal, raised, runs)
 
-    async def _end(self, principal: Principal, append: Append) -> None:
-        _, appended = await self._append(principal, append)
-        if appended is not None and appended.status in _TOLD:
-            self._background.start(self._mark(append.run), name=f"mark {append.run}")
+    async def _end(self, principal: Principal, ending: _Ending, generation: int) -> None:
+        append = ending.append(generation, [ending.event()])
+        try:
+            appended = await self._appends.submit(append)
+            if appended.status == "absent":
+                await self._end_whole(principal, ending, generation)
+            elif appended.status in _TOLD:
+                self._background.start(self._mark(ending.run), name=f"mark {ending.run}")
+        except Unavailable as error:
+            log.warning("end not announced", run=ending.run, error=str(error))
+
+    async def _end_whole(self, principal: Principal, ending: _Ending, generation: int) -> None:
+        """Tells the run in a new log, all of it in one append: its text is one delta there."""
+        generation = await self.begin_again(
+            principal, ending.conversation, generation, untold=ending.run
+        )
+        whole = ending.whole()
+        append = whole.append(generation, [*whole.text_events(), whole.event()])
+        appended = await self._appends.submit(append)
+        if appended.status in _TOLD:
+            self._background.start(self._mark(ending.run), name=f"mark {ending.run}")
 
     async def _mark(self, run: str) -> None:
         """Should this fail, the end is looked for in the log once more, and found."""
@@ -160,7 +243,7 @@ class Announcer:
             if appended.status != "absent":
                 return append.generation, appended
             generation = await self.begin_again(
-                principal, append.conversation, append.generation, append.run
+                principal, append.conversation, append.generation, announcing=append.run
             )
             again = replace(append, generation=generation)
             return generation, await self._appends.submit(again)

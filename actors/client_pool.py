@@ -111,7 +111,9 @@ class ClientPool:
         await stream.flush()
         if finish is None or error is not None:
             problem = error or Internal()
-            return Outcome(state="failed", deltas=stream.deltas, error=problem.as_json())
+            error_json = problem.as_json()
+            error_json["message"] = problem.message.translate(_UNSTORABLE)
+            return Outcome(state="failed", deltas=stream.deltas, error=error_json)
         return Outcome(
             state="completed",
             deltas=stream.deltas,

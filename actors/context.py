@@ -7,13 +7,15 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from actors.announcer import Announcer
 from actors.background import Background, forever
 from actors.batching import Batcher
 from actors.core.errors import Busy, Conflict, NotFound, Unavailable
 from actors.core.log_folding import FoldedRun, fold
 from actors.core.messages import Message, StoredMessage
-from actors.core.runs import Accepted, Finished, Progress, RunStart
+from actors.core.runs import LEASE_S, Accepted, Finished, Progress, RunStart
 from actors.memory import Memory
 from actors.stores.context_cache import ContextCache
 from actors.stores.conversations import Conversations
@@ -34,9 +36,10 @@ if TYPE_CHECKING:
     from actors.stores.run_records import Claim, Committed, Receipt
     from config.settings import Settings
 
-FIRST_LEASE_S = 10.0
+log = structlog.get_logger()
+
+FIRST_LEASE_S = 5.0
 """How long an accepted run may wait to be begun before a sweeper claims it."""
-LEASE_S = 6.0
 _MISSED_EVERY_S = 2.0
 _PATIENCE_S = 3.0
 
@@ -124,10 +127,7 @@ class ContextActor:
         receipt = await self._accepts.submit(submission)
         if receipt.outcome != "accepted":
             raise _refusal(receipt.outcome)
-        if receipt.fresh:
-            cursor = await self._announce(submission, receipt)
-        else:
-            cursor = await self._announcer.cursor_before(receipt.conversation, receipt.message)
+        cursor = await self._announced_at(submission, receipt)
         following = [await self.stop(submission.principal, run) for run in receipt.interrupted]
         return Accepted(
             conversation=receipt.conversation,
@@ -135,7 +135,7 @@ class ContextActor:
             run=receipt.run,
             seq=receipt.seq,
             durability="committed",
-            cursor=str(cursor),
+            cursor=None if cursor is None else str(cursor),
             ready=receipt.ready or receipt.run in following,
         )
 
@@ -152,11 +152,24 @@ class ContextActor:
     async def claim_expired(self, owner: str, at_most: int) -> list[RunStart]:
         """Takes over runs whose owners are gone, with what the log holds of them."""
         claims = await self._runs.claim_expired(owner, LEASE_S, at_most)
-        return [await self._take_over(claim) for claim in claims]
+        starts = await asyncio.gather(
+            *(self._take_over(claim) for claim in claims), return_exceptions=True
+        )
+        for failure in starts:
+            if isinstance(failure, BaseException):
+                log.warning("takeover failed, to be tried again", error=str(failure))
+        return [start for start in starts if isinstance(start, RunStart)]
 
     async def renew(self, held: Sequence[tuple[str, int]]) -> dict[str, bool]:
-        """Run → whether it is being stopped, for the (run, epoch) pairs that still hold."""
-        return await self._runs.renew(held, LEASE_S)
+        """Run → whether it is being stopped, for the (run, epoch) pairs that still hold.
+
+        Seals those once more: whoever told them to stop may have come no further than saying so.
+        """
+        leases = await self._runs.renew(held, LEASE_S)
+        for lease in leases:
+            if lease.stopping:
+                await unless_down(self._log.seal(lease.conversation, lease.run))
+        return {lease.run: lease.stopping for lease in leases}
 
     async def release(self, held: Sequence[tuple[str, int]]) -> None:
         """Lets the sweeper of any replica take the runs at once."""
@@ -218,9 +231,18 @@ class ContextActor:
         for owner in {owner for _, owner in batch}:
             ids = [run for run, of in batch if of == owner]
             taken |= {c.run: c for c in await self._runs.begin(ids, owner, LEASE_S)}
-        return [taken.get(run) for run, _ in batch]
+        return [taken.pop(run, None) for run, _ in batch]
 
-    async def _announce(self, submission: Submission, receipt: Receipt) -> Cursor:
+    async def _announced_at(self, submission: Submission, receipt: Receipt) -> Cursor | None:
+        """The cursor just before the message's event; announces it where nobody has."""
+        found = None
+        if not receipt.fresh:
+            found = await self._announcer.cursor_before(receipt.conversation, receipt.message)
+        if found is None and (receipt.fresh or receipt.queued):
+            found = await self._announce(submission, receipt)
+        return found
+
+    async def _announce(self, submission: Submission, receipt: Receipt) -> Cursor | None:
         message = Message(
             id=receipt.message,
             seq=receipt.seq,
@@ -254,19 +276,20 @@ class ContextActor:
 
     async def _take_over(self, claim: Claim) -> RunStart:
         """A run as its last owner left it, in the log that there is or in one begun again."""
-        known = Progress(deltas=(claim.partial,) if claim.partial else ())
+        start = await self._start(claim, Progress(deltas=(claim.partial,) if claim.partial else ()))
         try:
             if await self._log.generation(claim.conversation) is None:
                 generation = await self._announcer.begin_again(
                     claim.principal, claim.conversation, claim.generation
                 )
-                return await self._start(replace(claim, generation=generation), known)
+                return replace(start, generation=generation)
+            await self._announcer.message_again(claim, start.context.messages[-1])
             await self._log.fence(claim.conversation, claim.run, claim.epoch)
             events = [entry.event for entry in await self._log.held(claim.conversation)]
         except Unavailable:
-            return await self._start(claim, known)
+            return start
         told = fold(events).get(claim.run, FoldedRun()).progress()
-        return await self._start(claim, told if told.started else known)
+        return replace(start, progress=told) if told.started else start
 
 
 def _answer(

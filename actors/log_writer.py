@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from actors.core.errors import ParleyError, Unavailable
+from actors.core.errors import ParleyError
 from actors.delta_stream import DeltaStream
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class LogWriter:
         appends = [stream.next_append() for stream in due]
         try:
             answers = await self._log.append(appends)
-        except Unavailable as error:
+        except ParleyError as error:
             log.warning("deltas wait", runs=len(due), error=str(error))
             for stream in due:
                 stream.due_at = loop.time() + _RETRY_S

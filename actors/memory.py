@@ -37,7 +37,7 @@ class Memory:
 
     async def _messages(self, claim: Claim) -> tuple[StoredMessage, ...]:
         held = await unless_down(self._cache.messages(claim.conversation))
-        if held is not None and held[0] >= claim.message_seq:
+        if held is not None and held[0] >= claim.last_seq:
             return held[1]
         history = await self._conversations.history(
             claim.principal, claim.conversation, KEPT_MESSAGES
@@ -51,13 +51,13 @@ class Memory:
         if held is not None:
             return held
         profile = await self._conversations.profile(principal)
-        await unless_down(self._cache.put_profile(principal.user_id, profile))
+        await unless_down(self._cache.put_profile(principal.user_id, profile, fresh=False))
         return profile
 
     async def merge_profile(self, principal: Principal, changes: Json) -> Json:
         """Sets the keys given, in both places; a null removes its key."""
         profile = await self._conversations.merge_profile(principal, changes)
-        await unless_down(self._cache.put_profile(principal.user_id, profile))
+        await unless_down(self._cache.put_profile(principal.user_id, profile, fresh=True))
         return profile
 
     async def remember(self, conversation: str, stored: StoredMessage) -> None:

@@ -14,7 +14,7 @@ from actors.background import Background, forever
 from actors.calls import ask
 from actors.core.errors import Internal, ParleyError, Unavailable
 from actors.core.routing import choose
-from actors.core.runs import AnswerRequest, Outcome, Progress
+from actors.core.runs import LEASE_S, AnswerRequest, Outcome, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_RENEW_S = 2.0
-_SWEEP_S = 2.0
+_TEND_S = 0.75
 _CLAIMS_A_SWEEP = 20
 _MAX_EPOCHS = 5
 """A run that brought down so many owners is ended as failed."""
@@ -41,18 +40,17 @@ class Orchestrator:
         self._context = context
         self._agents = agents
         self._owner = str(uuid7())
-        self._epochs: dict[str, int] = {}
+        self._held: dict[tuple[str, int], asyncio.Task[Outcome]] = {}
+        self._stopping: set[tuple[str, int]] = set()
+        self._sweep_from = 0.0
         self._resources = AsyncExitStack()
         self._background = await self._resources.enter_async_context(Background())
         self._background.start(
-            forever(self._renew, interval_s=_RENEW_S, what="renew leases"), name="renew"
-        )
-        self._background.start(
-            forever(self._sweep, interval_s=_SWEEP_S, what="claim expired runs"), name="sweep"
+            forever(self._tend, interval_s=_TEND_S, what="tend runs"), name="tend"
         )
 
     async def __del__(self) -> None:
-        held = list(self._epochs.items())
+        held = list(self._held)
         await self._resources.aclose()
         if held:
             await ask(self._context, "release", held)
@@ -83,9 +81,8 @@ class Orchestrator:
         held: RunStart | None = start
         while held is not None:
             start = held
-            self._epochs[start.run] = start.epoch
             try:
-                outcome = await self._outcome(start)
+                outcome = await self._produce(start)
                 finished: Finished | None = await ask(self._context, "finish", start, outcome)
             except Unavailable as error:
                 log.warning("run begun anew", run=start.run, epoch=start.epoch, error=str(error))
@@ -96,9 +93,26 @@ class Orchestrator:
                 return None
             else:
                 return finished.next_run if finished else None
-            finally:
-                self._epochs.pop(start.run, None)
         return None
+
+    async def _produce(self, start: RunStart) -> Outcome:
+        """The outcome, while the lease is kept.
+
+        Raises:
+            Unavailable: a box died, or the run was told to stop and nobody who produces it hears.
+        """
+        key = (start.run, start.epoch)
+        task = self._background.start(self._outcome(start), name=f"produce {start.run}")
+        self._held[key] = task
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.cancelled():
+                raise
+            raise Unavailable("The run is to stop, and waits for a session.") from None
+        finally:
+            del self._held[key]
+            self._stopping.discard(key)
 
     async def _renewed(self, start: RunStart) -> RunStart | None:
         """The same run in a new epoch: whoever was producing it is gone, or fenced by this."""
@@ -153,10 +167,32 @@ class Orchestrator:
             progress = Progress(started=True, deltas=outcome.deltas)
         return outcome
 
+    async def _tend(self) -> None:
+        """Keeps what is held here, then takes over what others let go.
+
+        Where leases could not be renewed, nobody could: others get one lease's time to do so.
+        """
+        now = asyncio.get_running_loop().time()
+        try:
+            await self._renew()
+        except ParleyError:
+            self._sweep_from = now + LEASE_S
+            raise
+        if now >= self._sweep_from:
+            await self._sweep()
+
     async def _renew(self) -> None:
-        held = list(self._epochs.items())
-        if held:
-            await ask(self._context, "renew", held)
+        """A run that is still to be stopped at the second look waits where no stop is heard."""
+        held = dict(self._held)
+        if not held:
+            return
+        stopping: dict[str, bool] = await ask(self._context, "renew", list(held))
+        for key, task in held.items():
+            if not stopping.get(key[0]):
+                continue
+            if key in self._stopping:
+                task.cancel()
+            self._stopping.add(key)
 
     async def _sweep(self) -> None:
         starts: list[RunStart] = await ask(

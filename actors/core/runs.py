@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from actors.core.events import Durability
     from actors.core.messages import Context, Principal
 
+LEASE_S = 3.0
+"""How long a run stays its owner's unless that renews it."""
+
 FinalState = Literal["completed", "failed", "stopped"]
 
 
@@ -44,8 +47,8 @@ class Accepted:
     run: str
     seq: int | None
     durability: Durability
-    cursor: str
-    """Just before the message's own event."""
+    cursor: str | None
+    """Just before the message's own event; None where only a snapshot can tell of it."""
     ready: bool
     """No earlier run of the conversation is unfinished: an orchestrator may begin this one."""
 

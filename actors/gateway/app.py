@@ -41,8 +41,8 @@ class Gateway:
         self._resources = AsyncExitStack()
         background = await self._resources.enter_async_context(Background())
         redis = await self._resources.enter_async_context(Redis(settings.redis))
-        hub = Hub(redis, EventLog(redis, log_ttl_s=settings.redis.log_ttl_s), context)
-        await hub.start(background)
+        hub = Hub(redis, EventLog(redis, log_ttl_s=settings.redis.log_ttl_s), context, background)
+        await hub.start()
         self._services = Services(
             settings=settings,
             context=context,

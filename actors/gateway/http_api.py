@@ -178,7 +178,7 @@ def _add_messages(api: APIRouter, services: Services) -> None:
         )
         accepted = await services.accept(submission)
         if MEDIA_TYPE in accept:
-            before = Cursor.parse(accepted.cursor)
+            before = Cursor.parse(accepted.cursor) if accepted.cursor else None
             return await EventStream.open(
                 services.hub, accepted.conversation, principal, before, run=accepted.run
             )

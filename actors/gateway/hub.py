@@ -40,7 +40,10 @@ _UNTOLD = 16
 class Hub:
     """Reads one pub/sub channel, the gateway's own; conversations are registered with it."""
 
-    def __init__(self, redis: Redis, event_log: EventLog, context: Any) -> None:
+    def __init__(
+        self, redis: Redis, event_log: EventLog, context: Any, background: Background
+    ) -> None:
+        self._background = background
         self._redis = redis
         self._log = event_log
         self._context = context
@@ -48,12 +51,12 @@ class Hub:
         self._feeds: dict[str, Feed] = {}
         self._subscribed = asyncio.Event()
 
-    async def start(self, background: Background) -> None:
+    async def start(self) -> None:
         """Returns once the channel is subscribed to."""
-        background.start(
+        self._background.start(
             forever(self._listen, interval_s=_SUBSCRIBE_RETRY_S, what="listen"), name="hub"
         )
-        background.start(
+        self._background.start(
             forever(self._renew, interval_s=WATCH_S / 3, what="renew watches"), name="watches"
         )
         await self._subscribed.wait()
@@ -91,8 +94,9 @@ class Hub:
         self._let_go(watch.feed)
 
     def _let_go(self, feed: Feed) -> None:
-        if not feed.watches and not feed.placing:
-            self._feeds.pop(feed.conversation, None)
+        unused = not feed.watches and not feed.placing
+        if unused and self._feeds.get(feed.conversation) is feed:
+            del self._feeds[feed.conversation]
 
     async def next_frames(self, watch: Watch) -> list[Frame]:
         """The next frames for a watch, in order; none while it waits for news.
@@ -164,13 +168,21 @@ class Hub:
 
     async def _listen(self) -> None:
         async with self._redis.pubsub() as pubsub:
-            await pubsub.subscribe(keys.gateway_channel(self._gateway))
+            await pubsub.subscribe(keys.gateway_channel(self._gateway), keys.BEGUN_CHANNEL)
             async for message in pubsub.listen():
                 if message["type"] == "subscribe":
                     self._subscribed.set()
-                    await self._renew()
-                elif message["type"] == "message":
+                    self._background.start(self._renew(), name="renew watches")
+                elif message["channel"] == keys.BEGUN_CHANNEL.encode():
+                    self._begun(message["data"].decode())
+                else:
                     self._deliver(message["data"])
+
+    def _begun(self, conversation: str) -> None:
+        """A log begun again has forgotten this gateway."""
+        feed = self._feeds.get(conversation)
+        if feed is not None:
+            self._background.start(self._renew_feed(feed), name="renew a watch")
 
     def _deliver(self, packed: bytes) -> None:
         for raw, generation, first, events in msgpack.unpackb(packed, raw=True):
@@ -182,15 +194,18 @@ class Hub:
     async def _renew(self) -> None:
         """Registers every watched conversation anew, and notices what was not heard."""
         for feed in list(self._feeds.values()):
-            watch = next(iter(feed.watches), None)
-            if watch is None:
-                continue
-            try:
-                attached = await self._register(feed.conversation, watch.principal, feed.last)
-            except NotFound:
-                feed.gone = True
-            else:
-                if attached.cursor <= feed.last:
-                    continue
-                feed.reach(attached.cursor)
-            feed.wake()
+            await self._renew_feed(feed)
+
+    async def _renew_feed(self, feed: Feed) -> None:
+        watch = next(iter(feed.watches), None)
+        if watch is None:
+            return
+        try:
+            attached = await self._register(feed.conversation, watch.principal, feed.last)
+        except NotFound:
+            feed.gone = True
+        else:
+            if attached.cursor <= feed.last:
+                return
+            feed.reach(attached.cursor)
+        feed.wake()

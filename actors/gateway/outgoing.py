@@ -97,7 +97,7 @@ class Outgoing:
         self._reply_attached(watch)
         self._mark(watch)
 
-    async def follow(self, conversation: str, principal: Principal, after: Cursor) -> None:
+    async def follow(self, conversation: str, principal: Principal, after: Cursor | None) -> None:
         """Begins at a cursor, unless the socket watches already. Raises what Hub.attach does."""
         watch = self._watches.get(conversation)
         if watch is None:
@@ -182,8 +182,8 @@ class Outgoing:
             await self.flush()
             if watch.held or not watch.live or not self._flow.open:
                 return
-            await self._send_frame(frame.text)
             watch.cursor = frame.cursor
+            await self._send_frame(frame.text)
 
     async def _send_frame(self, encoded: bytes) -> None:
         await self._send_text(encoded.decode())

@@ -84,10 +84,24 @@ class Services:
         return accepted
 
     async def stop(self, principal: Principal, run: str) -> None:
-        """Raises NotFound. A run that has ended, or is being stopped, stays as it is."""
-        following: str | None = await ask(self.context, "stop", principal, run)
+        """Stops a run even if the caller goes away meanwhile; one that has ended stays as it is.
+
+        Raises:
+            NotFound: the user has no such run.
+        """
+        task = self.background.start(self._stop(principal, run), name="stop")
+        refused = await asyncio.shield(task)
+        if refused is not None:
+            raise refused
+
+    async def _stop(self, principal: Principal, run: str) -> ParleyError | None:
+        try:
+            following: str | None = await ask(self.context, "stop", principal, run)
+        except ParleyError as error:
+            return error
         if following is not None:
             self._begin(following)
+        return None
 
     async def _accept(self, submission: Submission) -> Accepted | ParleyError:
         try:

@@ -188,7 +188,9 @@ class Connection:
             )
             attachment = Attachment(conversation=accepted.conversation)
             follow = self._outgoing.follow(
-                accepted.conversation, principal, Cursor.parse(accepted.cursor)
+                accepted.conversation,
+                principal,
+                Cursor.parse(accepted.cursor) if accepted.cursor else None,
             )
             await self._answer(attachment, follow)
 

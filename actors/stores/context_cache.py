@@ -57,9 +57,12 @@ class ContextCache:
             raw = await self._redis.client.get(keys.profile(user))
         return None if raw is None else orjson.loads(raw)
 
-    async def put_profile(self, user: str, profile: dict[str, Any]) -> None:
+    async def put_profile(self, user: str, profile: dict[str, Any], *, fresh: bool) -> None:
+        """A profile just written replaces the copy; one that was read does not."""
         with translated():
-            await self._redis.client.set(keys.profile(user), orjson.dumps(profile), ex=self._ttl_s)
+            await self._redis.client.set(
+                keys.profile(user), orjson.dumps(profile), ex=self._ttl_s, nx=not fresh
+            )
 
     async def forget(self, conversation: str) -> None:
         with translated():

@@ -68,13 +68,21 @@ class Postgres:
     async def call(self, statement: LiteralString, parameters: Mapping[str, Any]) -> list[Row]:
         """One statement in a transaction of its own, of no organization: a crossing function.
 
+        The victim of a deadlock was rolled back, and is tried once more.
+
         Raises:
             Unavailable: Postgres cannot be reached.
         """
         with _translated():
-            async with self._pool.connection() as connection:
-                cursor = await connection.execute(statement, parameters)
-                return await cursor.fetchall() if cursor.description else []
+            try:
+                return await self._execute(statement, parameters)
+            except psycopg.errors.DeadlockDetected:
+                return await self._execute(statement, parameters)
+
+    async def _execute(self, statement: LiteralString, parameters: Mapping[str, Any]) -> list[Row]:
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(statement, parameters)
+            return await cursor.fetchall() if cursor.description else []
 
     async def check(self) -> None:
         """Raises Unavailable or TimeoutError where Postgres does not answer within a second."""

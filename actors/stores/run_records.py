@@ -103,7 +103,7 @@ class Unannounced:
     principal: Principal
     conversation: str
     generation: int
-    state: FinalState
+    message: str
     answer: str | None
     seq: int | None
     outcome: Outcome

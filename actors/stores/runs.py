@@ -247,7 +247,7 @@ def _unannounced(row: Row) -> Unannounced:
         principal=_principal(row),
         conversation=row["conversation_id"],
         generation=row["generation"],
-        state=row["state"],
+        message=row["message_id"],
         answer=row["answer_id"],
         seq=row["seq"],
         outcome=Outcome(

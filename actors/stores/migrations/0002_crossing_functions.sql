@@ -355,8 +355,8 @@ $$;
 -- Ends that were committed at least `patience` ago and not announced; each is handed to one
 -- caller, and to the next after another `patience`.
 CREATE FUNCTION claim_unannounced_runs(patience interval, at_most int)
-RETURNS TABLE (run_id uuid, org_id uuid, user_id uuid, conversation_id uuid, epoch int, state text,
-               agent text, model text, attempts int, error jsonb, result jsonb, generation int,
+RETURNS TABLE (run_id uuid, org_id uuid, user_id uuid, conversation_id uuid, message_id uuid,
+               epoch int, state text, agent text, model text, attempts int, error jsonb, result jsonb, generation int,
                answer_id uuid, seq int, text text)
 LANGUAGE sql SECURITY DEFINER SET search_path = parley, pg_temp AS $$
     WITH waiting AS (
@@ -369,7 +369,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path = parley, pg_temp AS $$
     UPDATE runs r SET updated_at = now()
     FROM waiting w, conversations c
     WHERE r.id = w.id AND c.id = r.conversation_id
-    RETURNING r.id, r.org_id, r.user_id, r.conversation_id, r.epoch, r.state, r.agent, r.model,
+    RETURNING r.id, r.org_id, r.user_id, r.conversation_id, r.message_id, r.epoch, r.state,
+              r.agent, r.model,
               r.attempts, r.error, r.result, c.generation, r.answer_id,
               (SELECT m.seq FROM messages m WHERE m.id = r.answer_id),
               coalesce((SELECT m.text FROM messages m WHERE m.id = r.answer_id), '')

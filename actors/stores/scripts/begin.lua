@@ -1,6 +1,7 @@
 -- Begins a conversation's log, unless one of this or a later generation is held.
 -- Gateways hear of it on the channel, and register their watches anew.
--- KEYS head, log    ARGV owner, generation, conversation, channel, then the runs whose messages a snapshot tells of
+-- KEYS head, log
+-- ARGV owner, generation, conversation, channel, then the runs whose messages a snapshot tells of
 -- Answers the generation held.
 local held = tonumber(redis.call('HGET', KEYS[1], 'g'))
 local generation = tonumber(ARGV[2])
