@@ -15,7 +15,7 @@ from actors.gateway.authentication import Authentication
 from actors.gateway.hub import Hub
 from actors.gateway.request_ids import RequestIds
 from actors.gateway.services import Services, welcome
-from actors.gateway.sockets import Sockets, nowhere
+from actors.gateway.sockets import NoSockets, Sockets
 from actors.stores.event_log import EventLog
 from actors.stores.redis import Redis
 
@@ -77,6 +77,6 @@ def application(services: Services) -> ASGIApp:
     refusals.install(app)
     app.include_router(http_api.router(services))
     app.router.routes.append(WebSocketRoute("/v1/ws", endpoint=Sockets(services)))
-    app.router.routes.append(WebSocketRoute("/{path:path}", endpoint=nowhere))
+    app.router.routes.append(WebSocketRoute("/{path:path}", endpoint=NoSockets()))
     console.mount(app, services)
     return RequestIds(app)
