@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import psutil
+
 from launcher.background import Background
 from launcher.screen import page_of
-from launcher.sweep import wait_until
+from launcher.sweep import end, wait_until
 
 if TYPE_CHECKING:
     from ray.serve import Application
@@ -39,22 +41,16 @@ def start(settings: Settings, progress: Progress, *, dashboard: bool) -> str | N
     Replicas reserve fractions of logical CPUs; the operating system shares out the real ones.
 
     Raises:
-        RayFailedError: Ray did not start.
+        RayFailedError: Ray did not start twice, or Serve did not.
     """
-    import ray
     from ray import serve
 
     try:
-        context = ray.init(
-            address="local",
-            num_cpus=_LOGICAL_CPUS,
-            object_store_memory=_OBJECT_STORE_BYTES,
-            include_dashboard=dashboard,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except Exception as error:  # Ray raises bare Exceptions here
-        raise RayFailedError(f"Ray did not start: {_one_line(error)}") from error
+        address = _start_ray(dashboard=dashboard)
+    except Exception:  # noqa: BLE001 - Ray raises bare ones; it gives a busy machine but 30 s
+        progress.tell("Ray: did not start, once more")
+        end(psutil.Process().children(recursive=True), grace_s=1)
+        address = _start_ray_or_fail(dashboard=dashboard)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     progress.tell("Ray: up")
     try:
@@ -66,6 +62,27 @@ def start(settings: Settings, progress: Progress, *, dashboard: bool) -> str | N
     except Exception as error:  # also a bare one
         raise RayFailedError(f"Serve did not start: {_one_line(error)}") from error
     progress.tell("Serve: up")
+    return address
+
+
+def _start_ray_or_fail(*, dashboard: bool) -> str | None:
+    try:
+        return _start_ray(dashboard=dashboard)
+    except Exception as error:
+        raise RayFailedError(f"Ray did not start: {_one_line(error)}") from error
+
+
+def _start_ray(*, dashboard: bool) -> str | None:
+    import ray
+
+    context = ray.init(
+        address="local",
+        num_cpus=_LOGICAL_CPUS,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        include_dashboard=dashboard,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
     return str(context.dashboard_url) if dashboard else None
 
 
