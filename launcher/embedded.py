@@ -176,9 +176,9 @@ def embedded_servers(
         stop(running)
 
 
-def stop(running: Instance) -> None:
+def stop(running: Instance, *, grace_s: float = _END_S) -> None:
     """Ends the supervisor and its servers; returns when they are gone."""
     supervisor = running.supervisor.process()
     if supervisor is not None:
-        end([supervisor], grace_s=_END_S)
+        end([supervisor], grace_s=grace_s)
     end({p for birth in running.servers if (p := birth.process()) is not None}, grace_s=2)

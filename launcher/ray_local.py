@@ -27,8 +27,8 @@ _LOGICAL_CPUS = 64
 _OBJECT_STORE_BYTES = 200_000_000
 _DEPLOY_TIMEOUT_S = 300.0
 _PROXY_TIMEOUT_S = 30.0
-_SERVE_STOP_S = 6.0
-_RAY_STOP_S = 3.0
+_SERVE_STOP_S = 5.0
+_RAY_STOP_S = 2.0
 
 
 class RayFailedError(Exception):
@@ -120,16 +120,17 @@ def deploy(application: Application, settings: Settings, progress: Progress) -> 
         raise RayFailedError(f"The proxy does not answer at {url}.")
 
 
-def stop() -> None:
-    """Serve, then Ray; each is left behind after its time, for the sweep to end."""
+def stop() -> bool:
+    """Serve, then Ray; False when either did not end in time and is left for the sweep."""
     import ray
     from ray import serve
 
     if not is_up():
-        return
+        return True
     with redirect_stdout(StringIO()):  # Ray reports its own orderly end as a failed task
-        if Background(serve.shutdown).ends_within(_SERVE_STOP_S):
-            Background(ray.shutdown).ends_within(_RAY_STOP_S)
+        return Background(serve.shutdown).ends_within(_SERVE_STOP_S) and Background(
+            ray.shutdown
+        ).ends_within(_RAY_STOP_S)
 
 
 def is_up() -> bool:
