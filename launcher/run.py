@@ -9,10 +9,12 @@ import sys
 import threading
 import traceback
 from typing import TYPE_CHECKING, NoReturn
+from uuid import uuid4
 
 from config.loading import ConfigurationError, load
 from launcher import embedded, instance, ports, ray_flags, ray_local
 from launcher.background import Background
+from launcher.instance import MARKER
 from launcher.screen import Progress, complain, page_of, ready_screen
 from launcher.server import ServerFailedError
 from launcher.sweep import family, sweep
@@ -68,7 +70,10 @@ def _run(build: Callable[[Settings], Application], settings: Settings, *, dashbo
     _refuse_second(instance.read(state_dir))
     _refuse_taken_port(settings)
     kinds = embedded.needed(settings)
-    running = embedded.started(state_dir, kinds, os.getpid(), page=page_of(settings))
+    instance_id = os.environ.setdefault(MARKER, str(uuid4()))
+    running = embedded.started(
+        state_dir, kinds, os.getpid(), instance_id=instance_id, page=page_of(settings)
+    )
     _refuse_second(running)
     if kinds:
         progress.tell(f"{', '.join(kinds)}: embedded, up")
