@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 .DELETE_ON_ERROR:
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1: /p' $(MAKEFILE_LIST) | column -t -s :
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(STAMP) ## all of Parley on this machine (PORT=8001 for another port, DASHBOARD=1 for Ray's)
 	@$(if $(PORT),PARLEY__HTTP__PORT=$(PORT)) $(BIN)/python serve_app.py $(if $(DASHBOARD),--dashboard)

@@ -81,10 +81,18 @@ def state_directory(settings: Settings) -> Path:
     return folder
 
 
-def started(state_dir: Path, kinds: Sequence[str], watch_pid: int, *, page: str = "") -> Instance:
+def started(
+    state_dir: Path,
+    kinds: Sequence[str],
+    watch_pid: int,
+    *,
+    instance_id: str | None = None,
+    page: str = "",
+) -> Instance:
     """The running instance of a state directory; started when there is none.
 
-    What is left of one that was killed is swept first.
+    What is left of one that was killed is swept first. The id, one of its own unless given, marks
+    what ends with the instance.
 
     Raises:
         ServerFailedError: a server did not start, or other ones run already.
@@ -92,7 +100,8 @@ def started(state_dir: Path, kinds: Sequence[str], watch_pid: int, *, page: str 
     with instance.exclusive(state_dir):
         running = living(state_dir)
         if running is None:
-            _launch(state_dir, kinds, watch_pid, page)
+            arguments = ["--watch-pid", str(watch_pid), "--servers", ",".join(kinds)]
+            _launch(state_dir, instance_id or str(uuid4()), *arguments, "--page", page)
             running = instance.read(state_dir)
         if running is None:
             raise ServerFailedError(f"The supervisor ended at once (see {state_dir}).")
@@ -119,11 +128,10 @@ def living(state_dir: Path) -> Instance | None:
     return None
 
 
-def _launch(state_dir: Path, kinds: Sequence[str], watch_pid: int, page: str) -> None:
+def _launch(state_dir: Path, instance_id: str, *arguments: str) -> None:
     reading, writing = os.pipe()
     command = [sys.executable, "-m", "launcher.supervisor", "--state-dir", str(state_dir)]
-    command += ["--watch-pid", str(watch_pid), "--servers", ",".join(kinds)]
-    command += ["--page", page, "--ready-fd", str(writing)]
+    command += [*arguments, "--ready-fd", str(writing)]
     with (state_dir / "supervisor.log").open("wb") as output, os.fdopen(reading) as pipe:
         shell = subprocess.Popen(
             ["/bin/sh", "-c", _SHELL, "sh", *command],
@@ -133,7 +141,7 @@ def _launch(state_dir: Path, kinds: Sequence[str], watch_pid: int, page: str) ->
             stdout=output,
             stderr=output,
             cwd=PROJECT,
-            env={**os.environ, MARKER: os.environ.get(MARKER) or str(uuid4())},
+            env={**os.environ, MARKER: instance_id},
         )
         os.close(writing)
         shell.wait()
@@ -176,9 +184,9 @@ def embedded_servers(
         stop(running)
 
 
-def stop(running: Instance) -> None:
+def stop(running: Instance, *, grace_s: float = _END_S) -> None:
     """Ends the supervisor and its servers; returns when they are gone."""
     supervisor = running.supervisor.process()
     if supervisor is not None:
-        end([supervisor], grace_s=_END_S)
+        end([supervisor], grace_s=grace_s)
     end({p for birth in running.servers if (p := birth.process()) is not None}, grace_s=2)

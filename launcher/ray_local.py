@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import psutil
+
 from launcher.background import Background
 from launcher.screen import page_of
-from launcher.sweep import wait_until
+from launcher.sweep import end, wait_until
 
 if TYPE_CHECKING:
     from ray.serve import Application
@@ -25,8 +27,8 @@ _LOGICAL_CPUS = 64
 _OBJECT_STORE_BYTES = 200_000_000
 _DEPLOY_TIMEOUT_S = 300.0
 _PROXY_TIMEOUT_S = 30.0
-_SERVE_STOP_S = 6.0
-_RAY_STOP_S = 3.0
+_SERVE_STOP_S = 5.0
+_RAY_STOP_S = 2.0
 
 
 class RayFailedError(Exception):
@@ -39,22 +41,16 @@ def start(settings: Settings, progress: Progress, *, dashboard: bool) -> str | N
     Replicas reserve fractions of logical CPUs; the operating system shares out the real ones.
 
     Raises:
-        RayFailedError: Ray did not start.
+        RayFailedError: Ray did not start twice, or Serve did not.
     """
-    import ray
     from ray import serve
 
     try:
-        context = ray.init(
-            address="local",
-            num_cpus=_LOGICAL_CPUS,
-            object_store_memory=_OBJECT_STORE_BYTES,
-            include_dashboard=dashboard,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except Exception as error:  # Ray raises bare Exceptions here
-        raise RayFailedError(f"Ray did not start: {_one_line(error)}") from error
+        address = _start_ray(dashboard=dashboard)
+    except Exception:  # noqa: BLE001 - Ray raises bare ones; it gives a busy machine but 30 s
+        progress.tell("Ray: did not start, once more")
+        end(psutil.Process().children(recursive=True), grace_s=1)
+        address = _start_ray_or_fail(dashboard=dashboard)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     progress.tell("Ray: up")
     try:
@@ -66,6 +62,27 @@ def start(settings: Settings, progress: Progress, *, dashboard: bool) -> str | N
     except Exception as error:  # also a bare one
         raise RayFailedError(f"Serve did not start: {_one_line(error)}") from error
     progress.tell("Serve: up")
+    return address
+
+
+def _start_ray_or_fail(*, dashboard: bool) -> str | None:
+    try:
+        return _start_ray(dashboard=dashboard)
+    except Exception as error:
+        raise RayFailedError(f"Ray did not start: {_one_line(error)}") from error
+
+
+def _start_ray(*, dashboard: bool) -> str | None:
+    import ray
+
+    context = ray.init(
+        address="local",
+        num_cpus=_LOGICAL_CPUS,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        include_dashboard=dashboard,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
     return str(context.dashboard_url) if dashboard else None
 
 
@@ -103,16 +120,17 @@ def deploy(application: Application, settings: Settings, progress: Progress) -> 
         raise RayFailedError(f"The proxy does not answer at {url}.")
 
 
-def stop() -> None:
-    """Serve, then Ray; each is left behind after its time, for the sweep to end."""
+def stop() -> bool:
+    """Serve, then Ray; False when either did not end in time and is left for the sweep."""
     import ray
     from ray import serve
 
     if not is_up():
-        return
+        return True
     with redirect_stdout(StringIO()):  # Ray reports its own orderly end as a failed task
-        if Background(serve.shutdown).ends_within(_SERVE_STOP_S):
-            Background(ray.shutdown).ends_within(_RAY_STOP_S)
+        return Background(serve.shutdown).ends_within(_SERVE_STOP_S) and Background(
+            ray.shutdown
+        ).ends_within(_RAY_STOP_S)
 
 
 def is_up() -> bool:

@@ -9,10 +9,12 @@ import sys
 import threading
 import traceback
 from typing import TYPE_CHECKING, NoReturn
+from uuid import uuid4
 
 from config.loading import ConfigurationError, load
 from launcher import embedded, instance, ports, ray_flags, ray_local
 from launcher.background import Background
+from launcher.instance import MARKER
 from launcher.screen import Progress, complain, page_of, ready_screen
 from launcher.server import ServerFailedError
 from launcher.sweep import family, sweep
@@ -68,7 +70,10 @@ def _run(build: Callable[[Settings], Application], settings: Settings, *, dashbo
     _refuse_second(instance.read(state_dir))
     _refuse_taken_port(settings)
     kinds = embedded.needed(settings)
-    running = embedded.started(state_dir, kinds, os.getpid(), page=page_of(settings))
+    instance_id = os.environ.setdefault(MARKER, str(uuid4()))
+    running = embedded.started(
+        state_dir, kinds, os.getpid(), instance_id=instance_id, page=page_of(settings)
+    )
     _refuse_second(running)
     if kinds:
         progress.tell(f"{', '.join(kinds)}: embedded, up")
@@ -128,17 +133,20 @@ def _wait(running: Instance) -> None:
 
 
 def _end(running: Instance, state_dir: Path) -> None:
-    """Serve, Ray, what either left, then the embedded servers; a second Ctrl-C hurries it."""
-    grace_s = 3.0
+    """Serve, Ray, what either left, then the embedded servers; a second Ctrl-C hurries it.
+
+    The times add up to less than fifteen seconds.
+    """
     try:
-        ray_local.stop()
+        is_orderly = ray_local.stop()
     except KeyboardInterrupt:
-        grace_s = 0.2
+        is_orderly = False
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     now = instance.read(state_dir) or running
-    sweep(running.id, spare=family((now.supervisor, *now.servers)), grace_s=grace_s)
-    embedded.stop(running)
+    spare = family((now.supervisor, *now.servers))
+    sweep(running.id, spare=spare, grace_s=2 if is_orderly else 0.5)
+    embedded.stop(running, grace_s=4)
     sweep(running.id, grace_s=1)
     instance.forget(state_dir)
 

@@ -12,10 +12,11 @@ from starlette.routing import WebSocketRoute
 from actors.background import Background
 from actors.gateway import console, http_api, refusals
 from actors.gateway.authentication import Authentication
+from actors.gateway.body_limit import BodyLimit
 from actors.gateway.hub import Hub
 from actors.gateway.request_ids import RequestIds
 from actors.gateway.services import Services, welcome
-from actors.gateway.sockets import Sockets, nowhere
+from actors.gateway.sockets import NoSockets, Sockets
 from actors.stores.event_log import EventLog
 from actors.stores.redis import Redis
 
@@ -71,12 +72,11 @@ def application(services: Services) -> ASGIApp:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        max_body_size=_MAX_BODY_BYTES,
     )
     app.state.services = services
     refusals.install(app)
     app.include_router(http_api.router(services))
     app.router.routes.append(WebSocketRoute("/v1/ws", endpoint=Sockets(services)))
-    app.router.routes.append(WebSocketRoute("/{path:path}", endpoint=nowhere))
+    app.router.routes.append(WebSocketRoute("/{path:path}", endpoint=NoSockets()))
     console.mount(app, services)
-    return RequestIds(app)
+    return RequestIds(BodyLimit(app, _MAX_BODY_BYTES))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from starlette.staticfiles import StaticFiles
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ class _Files(StaticFiles):
 
 def mount(app: FastAPI, services: Services) -> None:
     """Adds the page's routes to the application."""
-    pages = APIRouter(include_in_schema=False)
+    pages = APIRouter(tags=["console"])
 
-    @pages.get("/")
+    @pages.get("/", response_class=HTMLResponse)
     async def page() -> FileResponse:
         return FileResponse(WEB / "index.html", headers=HEADERS)
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response, Security
+from fastapi.responses import StreamingResponse
 from fastapi.security import HTTPBearer
 
 from actors.calls import ask
@@ -193,7 +194,7 @@ def _add_messages(api: APIRouter, services: Services) -> None:
 
     @api.get(
         f"{_CONVERSATION}/events",
-        response_class=EventStream,
+        response_class=StreamingResponse,
         responses={**_SSE, **_errors(400, 401, 404, 503)},
         tags=["messages"],
     )

@@ -48,9 +48,11 @@ class Sockets:
             self._open -= 1
 
 
-async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - an ASGI app
+class NoSockets:
     """Denies a socket at any other path."""
-    await _deny(send, NotFound("There is no socket at this path."))
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await _deny(send, NotFound("There is no socket at this path."))
 
 
 async def _deny(send: Send, error: ParleyError) -> None:

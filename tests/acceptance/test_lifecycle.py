@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from launcher import instance, ports, sweep
-from launcher.instance import MARKER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,12 +30,11 @@ class Launcher:
         self.state_dir = state_dir
         self.port = ports.pick_free(1)[0]
         self.said: list[str] = []
-        environ = {name: value for name, value in os.environ.items() if name != MARKER}
         self.process = subprocess.Popen(
             [sys.executable, "serve_app.py"],
             cwd=PROJECT,
             env={
-                **environ,
+                **os.environ,
                 "PARLEY__STATE_DIR": str(state_dir),
                 "PARLEY__HTTP__PORT": str(self.port),
             },

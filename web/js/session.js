@@ -133,9 +133,11 @@ export class Session {
     this.#changed('conversation', this.open);
   }
 
+  /** Without a connection, or when it breaks before the run has ended, the stop is sent with the next one. */
   stop() {
     const run = this.active(this.open);
-    if (!run || !this.#transmit({ type: 'stop', run: run.run })) return;
+    if (!run) return;
+    this.#transmit({ type: 'stop', run: run.run });
     const state = this.conversations.get(this.open);
     if (state) this.#keep(markStopping(state, run.run));
   }
@@ -172,8 +174,14 @@ export class Session {
     this.draining = false;
     for (const id of this.conversations.keys()) if (this.#wanted(id) && !this.#attached.has(id)) this.#attach(id);
     this.#sender.restart();
+    this.#stopAgain();
     for (const topic of ['agents', 'parts']) this.#changed(topic);
     this.#changed('conversation', this.open);
+  }
+
+  #stopAgain() {
+    const runs = [...this.conversations.values()].flatMap((state) => state.runs);
+    for (const { run, status } of runs) if (status === 'stopping') this.#transmit({ type: 'stop', run });
   }
 
   #accepted(frame) {

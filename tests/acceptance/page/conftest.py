@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from config.settings import Settings
     from simulator import RunningSimulator
 
-PATIENCE_MS = 15_000
+PATIENCE_MS = 30_000
 SLOW = Behaviour(first_token_s=0.1, tokens_per_s=60, length=150)
 
 

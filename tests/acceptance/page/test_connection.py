@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import expect
 from redis import Redis
 
+from simulator import Behaviour
 from tests.acceptance.page.conftest import SLOW
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - the simulator counts, it does not notify
             await asyncio.sleep(0.01)
 
@@ -98,6 +99,23 @@ async def test_a_message_whose_receipt_was_lost_is_delivered_once(
         ("Did you get this?",),
         ("Did you get this?", "And this?"),
     ]
+
+
+async def test_a_stop_asked_for_without_a_network_stops_once_it_is_back(
+    remote_console: Console, cable: Cable, simulator: RunningSimulator
+) -> None:
+    console, answer = remote_console, remote_console.answers.first
+    simulator.behaviours.put("*", Behaviour(tokens_per_s=40, length=1000))
+    await console.say("Tell me more than I can bear.")
+    await console.half_way(answer)
+    await cable.pull_out()
+    await expect(console.connection).to_have_attribute("data-state", "reconnecting")
+    await console.stop.click()
+    await expect(answer).to_contain_text("Stopping")
+
+    await cable.plug_in()
+    await expect(answer).to_have_attribute("data-status", "stopped")
+    await until(lambda: simulator.journal.records[-1].finish == "cancelled")
 
 
 async def test_after_a_restart_of_the_server_the_conversation_goes_on(

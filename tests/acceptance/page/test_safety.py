@@ -32,7 +32,7 @@ HOSTILE = """<img src=x onerror=alert(1)> <script>alert(2)</script>
 """
 
 
-async def test_html_in_what_a_model_says_stays_text(
+async def test_html_in_messages_answers_and_titles_stays_text(
     console: Console, simulator: RunningSimulator
 ) -> None:
     asked: list[str] = []
@@ -50,13 +50,9 @@ async def test_html_in_what_a_model_says_stays_text(
     await expect(answer.get_by_role("link", name="picture")).to_have_attribute(
         "rel", "noopener noreferrer nofollow"
     )
-    assert [url for url in asked if "evil" in url] == []
-
-
-async def test_html_in_a_title_stays_text(console: Console) -> None:
-    await console.ask("<img src=x onerror=alert(1)>")
     await expect(console.conversations.first).to_contain_text("<img src=x onerror=alert(1)>")
     await expect(console.page.locator("nav img")).to_have_count(0)
+    assert [url for url in asked if "evil" in url] == []
 
 
 async def test_the_page_allows_nothing_but_its_own_origin(console: Console, server: Server) -> None:

@@ -293,3 +293,14 @@ def test_the_sweep_kills_what_does_not_listen(
     assert find("deaf", spare={deaf.pid}) == set()
     sweep("deaf", grace_s=0.2)
     assert deaf.wait(timeout=5) == -signal.SIGKILL
+
+
+def test_servers_of_one_process_end_each_on_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MARKER, "of the launcher that runs this")
+    with embedded_servers(tmp_path / "a", ["redis"]) as first:
+        with embedded_servers(tmp_path / "b", ["redis"]):
+            pass
+        with Redis.from_url(first["redis"]) as client:
+            assert client.ping()
