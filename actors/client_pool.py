@@ -56,7 +56,7 @@ class ClientPool:
             begin_again=partial(ask, context, "begin_log_again"),
         )
         self._readers: dict[str, asyncio.Task[Outcome]] = {}
-        self._checkpointed: dict[DeltaStream, int] = {}
+        self._checkpointed: dict[DeltaStream, str] = {}
         background.start(
             forever(self._checkpoint, interval_s=_CHECKPOINT_S, what="checkpoint"),
             name="checkpoint",
@@ -92,7 +92,6 @@ class ClientPool:
 
     def _forget(self, run: str, reader: asyncio.Task[Outcome], stream: DeltaStream) -> None:
         self._writer.close(stream)
-        self._checkpointed.pop(stream, None)
         if self._readers.get(run) is reader:
             del self._readers[run]
 
@@ -143,14 +142,15 @@ class ClientPool:
 
     async def _checkpoint(self) -> None:
         """Hands what unfinished answers have become since the last time to Postgres."""
-        batch = []
-        for stream in self._writer.streams:
-            deltas = stream.deltas
-            if len(deltas) != self._checkpointed.get(stream, 0):
-                self._checkpointed[stream] = len(deltas)
-                batch.append((stream.production.run, stream.production.epoch, "".join(deltas)))
+        texts = {stream: "".join(stream.deltas) for stream in self._writer.streams}
+        batch = [
+            (stream.production.run, stream.production.epoch, text)
+            for stream, text in texts.items()
+            if text != self._checkpointed.get(stream, "")
+        ]
         if batch:
             await ask(self._context, "checkpoint", batch)
+        self._checkpointed = texts
 
     async def _hear_stops(self) -> None:
         async with self._redis.pubsub() as pubsub:

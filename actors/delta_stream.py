@@ -44,6 +44,7 @@ class DeltaStream:
         self._waiting = [] if self._started else list(production.progress.deltas)
         self._waiting_chars = sum(map(len, self._waiting))
         self._rewind_to: int | None = None
+        self._retells = not self._started
         self._pending: _Pending | None = None
         self._settled = asyncio.Event()
         self.due_at = 0.0
@@ -88,10 +89,11 @@ class DeltaStream:
             await self._until_settled()
 
     def rewind(self, index: int) -> None:
-        """Takes back the deltas from `index` on, and all that waits."""
-        self._rewind_to = index
-        self._waiting.clear()
-        self._waiting_chars = 0
+        """Takes back all but the first `index` deltas of those that the attempt began with."""
+        kept = "".join(self.production.progress.deltas[:index]) if self._retells else ""
+        self._rewind_to = 0 if self._retells else index
+        self._waiting = [kept] if kept else []
+        self._waiting_chars = len(kept)
         self._wake()
 
     async def flush(self) -> None:
@@ -176,6 +178,7 @@ class DeltaStream:
         self._generation = generation
         self._pending = self._rewind_to = None
         self._opened = self._started = False
+        self._retells = True
         self._told.clear()
         self._waiting = [text] if text else []
         self._waiting_chars = len(text)

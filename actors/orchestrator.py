@@ -105,14 +105,13 @@ class Orchestrator:
         task = self._background.start(self._outcome(start), name=f"produce {start.run}")
         self._held[key] = task
         try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if not task.cancelled():
-                raise
-            raise Unavailable("The run is to stop, and waits for a session.") from None
+            await asyncio.wait([task])
         finally:
             del self._held[key]
             self._stopping.discard(key)
+        if task.cancelled():
+            raise Unavailable("The run is to stop, and waits for a session.")
+        return task.result()
 
     async def _renewed(self, start: RunStart) -> RunStart | None:
         """The same run in a new epoch: whoever was producing it is gone, or fenced by this."""
@@ -172,20 +171,21 @@ class Orchestrator:
 
         Where leases could not be renewed, nobody could: others get one lease's time to do so.
         """
-        now = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
         try:
             await self._renew()
         except ParleyError:
-            self._sweep_from = now + LEASE_S
+            self._sweep_from = loop.time() + LEASE_S
             raise
-        if now >= self._sweep_from:
+        if loop.time() >= self._sweep_from:
             await self._sweep()
 
     async def _renew(self) -> None:
-        """A run that is still to be stopped at the second look waits where no stop is heard."""
+        """A run that is still to be stopped at the second look waits where no stop is heard.
+
+        Asked for no leases too: that it fails says that others' cannot be renewed either.
+        """
         held = dict(self._held)
-        if not held:
-            return
         stopping: dict[str, bool] = await ask(self._context, "renew", list(held))
         for key, task in held.items():
             if not stopping.get(key[0]):

@@ -63,7 +63,7 @@ class Agent:
         try:
             completion = self.request(request.context, so_far)
         except ParleyError as error:
-            outcome = Outcome(state="failed", error=error.as_json())
+            outcome = Outcome(state="failed", deltas=request.progress.deltas, error=error.as_json())
         else:
             production = self._production(request, completion, continues=bool(so_far))
             outcome = await ask(self._client_pool, "produce", production)
