@@ -36,9 +36,10 @@ local function refuse(run, op)
   end
   if not run then return 'absent' end
   if run.epoch ~= epoch then return 'fenced' end
+  if run.index ~= index and run.index == next_index then return 'known' end
   if run.state == 'x' then return 'sealed' end
   if run.state ~= 'o' then return 'ended' end
-  if run.index ~= index then return run.index == next_index and 'known' or 'gap' end
+  if run.index ~= index then return 'gap' end
   return nil
 end
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from actors.core.events import (
     Delta,
     MessageAdded,
-    Rewind,
     RunStarted,
     RunStopped,
     encode,
@@ -37,11 +36,10 @@ def message(run: str = "r", conversation: str = "c", generation: int = 1) -> App
 def opening(
     run: str = "r", conversation: str = "c", generation: int = 1, epoch: int = 1, index: int = 0
 ) -> Append:
-    """An attempt's opening; from an index, it takes back what is held."""
+    """An attempt's opening: the run's first tells that it started, a later one nothing."""
     started = RunStarted(
         conversation=conversation, run=run, agent="a", model="m", reply_to=f"m-{run}"
     )
-    rewind = Rewind(conversation=conversation, run=run, index=0, reason="again")
     return Append(
         conversation=conversation,
         generation=generation,
@@ -49,8 +47,8 @@ def opening(
         kind="open",
         epoch=epoch,
         index=index,
-        next_index=0,
-        events=(encode(rewind if index else started),),
+        next_index=index,
+        events=() if index else (encode(started),),
     )
 
 

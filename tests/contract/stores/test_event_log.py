@@ -104,7 +104,7 @@ async def test_an_older_epoch_is_fenced(event_log: EventLog) -> None:
         )
         == ["fenced"] * 4
     )
-    assert await statuses(event_log, delta(0, epoch=2), end(epoch=2)) == ["ok", "ok"]
+    assert await statuses(event_log, delta(1, epoch=2), end(epoch=2)) == ["ok", "ok"]
 
 
 async def test_deltas_of_a_later_epoch_wait_until_it_is_opened(event_log: EventLog) -> None:
@@ -159,12 +159,39 @@ async def test_a_delta_that_does_not_follow_the_last_is_a_gap(event_log: EventLo
     assert await statuses(event_log, delta(1), delta(2)) == ["known", "ok"]
 
 
-async def test_another_attempt_of_one_epoch_takes_back_what_is_held(event_log: EventLog) -> None:
+async def test_another_attempt_opens_only_where_the_log_holds_what_it_believes(
+    event_log: EventLog,
+) -> None:
     await event_log.append([message(), opening(), delta(0), delta(1)])
 
-    assert await statuses(event_log, opening(index=7)) == ["gap"]
-    assert await statuses(event_log, opening(index=2), opening(index=2)) == ["ok", "known"]
-    assert await statuses(event_log, delta(0)) == ["ok"]
+    assert await statuses(event_log, opening(index=1), opening(index=3)) == ["gap", "gap"]
+    assert await statuses(event_log, opening(epoch=2, index=1)) == ["gap"]
+    assert await statuses(event_log, opening(index=2)) == ["known"]
+    assert await statuses(event_log, opening(epoch=2, index=2), delta(2, epoch=2)) == ["ok", "ok"]
+
+
+async def test_a_fence_refuses_earlier_epochs_before_the_next_one_opens(
+    event_log: EventLog,
+) -> None:
+    await event_log.append([message(), opening(), delta(0)])
+    await event_log.fence("c", "r", 2)
+    await event_log.fence("c", "r", 1)
+    await event_log.fence("c", "another", 2)
+
+    assert await statuses(event_log, delta(0), delta(1), end()) == ["fenced"] * 3
+    assert await statuses(event_log, opening(epoch=2, index=1), delta(1, epoch=2)) == [
+        "known",
+        "ok",
+    ]
+
+
+async def test_a_delta_that_is_held_is_known_though_the_run_was_sealed_since(
+    event_log: EventLog,
+) -> None:
+    await event_log.append([message(), opening(), delta(0)])
+    await event_log.seal("c", "r")
+
+    assert await statuses(event_log, delta(0), delta(1)) == ["known", "sealed"]
 
 
 async def test_a_run_may_end_without_having_begun(event_log: EventLog) -> None:

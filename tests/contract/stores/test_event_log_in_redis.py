@@ -285,7 +285,7 @@ async def test_a_redis_out_of_memory_is_down_for_now(
     with pytest.raises(Unavailable):
         await redis_log.append([message()])
     with pytest.raises(Unavailable):
-        await ContextCache(full_redis, 60).put_profile("u", {})
+        await ContextCache(full_redis, 60).put_profile("u", {}, fresh=True)
 
 
 async def test_a_command_that_is_wrong_is_a_defect_of_ours(redis: Redis) -> None:

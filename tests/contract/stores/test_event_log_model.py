@@ -26,7 +26,6 @@ from hypothesis.stateful import (
 )
 from pydantic import SecretStr
 
-from actors.core.cursors import Cursor
 from actors.core.log_folding import fold
 from actors.stores.event_log import EventLog
 from actors.stores.redis import Redis
@@ -37,6 +36,7 @@ from tests.unit.actors.memory_log import MemoryLog
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from actors.core.cursors import Cursor
     from actors.stores.event_log import Append, Appended
 
 RUNS = st.sampled_from(["r1", "r2", "r3"])
@@ -103,9 +103,11 @@ class LogMachine(RuleBasedStateMachine):
     def take_over(self, run: str) -> Producer:
         """The next epoch, opened with what the log holds."""
         self.epochs[run] += 1
-        producer = Producer(run, self.epochs[run])
         held = fold(entry.event for entry in self.wait(self.real.held(self.conversation)))
         index = len(held[run].deltas) if run in held else 0
+        producer = Producer(run, self.epochs[run], index)
+        for log in (self.real, self.model):
+            self.wait(log.fence(self.conversation, run, producer.epoch))
         producer.last = opening(run, epoch=producer.epoch, index=index, **self.place())
         self.append(producer.last)
         return producer

@@ -128,6 +128,12 @@ class MemoryLog(EventLog):
         log = self.logs.get(conversation)
         return _entries(log) if log else ()
 
+    async def fence(self, conversation: str, run: str, epoch: int) -> None:
+        log = self.logs.get(conversation)
+        held = log.runs.get(run) if log is not None else None
+        if held is not None and held.state != "d":
+            held.epoch = max(held.epoch, epoch)
+
     async def seal(self, conversation: str, run: str) -> None:
         log = self.logs.get(conversation)
         if log is not None and run in log.runs and log.runs[run].state in {"a", "o"}:
@@ -162,18 +168,18 @@ def _refusal_to_open(append: Append, run: HeldRun) -> Status | None:
         return "ended" if run.state == "d" else "sealed"
     if run.epoch > append.epoch:
         return "fenced"
-    if run.state == "a" or run.epoch < append.epoch:
+    if run.state == "a":
         return None
-    if run.index == append.next_index:
-        return "known"
-    return None if run.index == append.index else "gap"
+    if run.index != append.index:
+        return "gap"
+    return "known" if run.epoch == append.epoch else None
 
 
 def _refusal_of_delta(append: Append, run: HeldRun) -> Status | None:
     if run.epoch != append.epoch:
         return "fenced"
+    if append.index != run.index == append.next_index:
+        return "known"
     if run.state != "o":
         return "sealed" if run.state == "x" else "ended"
-    if run.index == append.index:
-        return None
-    return "known" if run.index == append.next_index else "gap"
+    return None if run.index == append.index else "gap"
