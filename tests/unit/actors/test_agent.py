@@ -26,7 +26,7 @@ SETTINGS = AgentSettings(
     idle_timeout_s=2,
     context_window=256,
 )
-DONE = Outcome(state="completed", text="Hi", deltas=1, usage=Usage(output_tokens=1))
+DONE = Outcome(state="completed", deltas=("Hi",), usage=Usage(output_tokens=1))
 
 
 class Pool:
@@ -64,14 +64,10 @@ def request(*texts: str, progress: Progress | None = None, **context: Any) -> An
     )
 
 
-async def production_of(asked: AnswerRequest) -> Production:
+async def production_of(asked: AnswerRequest, settings: AgentSettings = SETTINGS) -> Production:
     pool = Pool()
-    await Agent("kind", SETTINGS, LocalBox(pool)).answer(asked)
+    await Agent("kind", settings, LocalBox(pool)).answer(asked)
     return pool.productions[0]
-
-
-def frames(production: Production) -> list[dict[str, Any]]:
-    return [orjson.loads(event) for event in production.opening]
 
 
 async def test_a_model_is_asked_with_the_persona_and_the_conversation() -> None:
@@ -105,31 +101,49 @@ async def test_a_production_carries_the_runs_place_and_the_agents_deadlines() ->
 async def test_a_first_attempt_announces_itself_as_the_reply_to_the_last_message() -> None:
     production = await production_of(request("Hello", "Hi", "How are you?"))
 
-    assert frames(production) == [
-        {
-            "type": "run.started",
-            "conversation": "c",
-            "run": "r",
-            "agent": "kind",
-            "model": "the-model",
-            "reply_to": "m3",
-        }
-    ]
+    assert orjson.loads(production.started) == {
+        "type": "run.started",
+        "conversation": "c",
+        "run": "r",
+        "agent": "kind",
+        "model": "the-model",
+        "reply_to": "m3",
+    }
+    assert production.progress == Progress()
+    assert not production.continues
 
 
-async def test_an_attempt_after_another_takes_back_what_that_one_said() -> None:
-    production = await production_of(
-        request("Hello", progress=Progress(started=True, index=3, text="Hal"))
+HALF = Progress(started=True, deltas=("Hal", "f an"))
+
+
+async def test_an_attempt_after_another_begins_the_answer_again() -> None:
+    production = await production_of(request("Hello", progress=HALF))
+
+    assert production.progress == HALF
+    assert not production.continues
+    assert production.request.turns == (Turn(role="user", text="Hello"),)
+
+
+async def test_a_model_that_can_goes_on_from_what_readers_have() -> None:
+    able = SETTINGS.model_copy(update={"can_prefill": True})
+
+    production = await production_of(request("Hello", progress=HALF), able)
+
+    assert production.continues
+    assert production.progress == HALF
+    assert production.request.turns == (
+        Turn(role="user", text="Hello"),
+        Turn(role="assistant", text="Half an"),
     )
 
-    (rewind,) = frames(production)
-    assert (rewind["type"], rewind["run"], rewind["index"]) == ("rewind", "r", 0)
 
+async def test_where_readers_have_nothing_there_is_nothing_to_go_on_from() -> None:
+    able = SETTINGS.model_copy(update={"can_prefill": True})
 
-async def test_an_attempt_after_one_that_said_nothing_only_goes_on() -> None:
-    production = await production_of(request("Hello", progress=Progress(started=True)))
+    production = await production_of(request("Hello", progress=Progress(started=True)), able)
 
-    assert production.opening == ()
+    assert not production.continues
+    assert production.request.turns == (Turn(role="user", text="Hello"),)
 
 
 async def test_an_old_conversation_is_windowed_and_the_persona_kept() -> None:
@@ -144,8 +158,7 @@ async def test_an_outcome_is_the_pools_with_the_agents_name() -> None:
 
     assert outcome == Outcome(
         state="completed",
-        text="Hi",
-        deltas=1,
+        deltas=("Hi",),
         usage=Usage(output_tokens=1),
         agent="kind",
         model="the-model",
@@ -163,6 +176,14 @@ async def test_a_message_too_long_for_the_model_fails_without_asking_it() -> Non
     assert outcome.error["code"] == "context_length_exceeded"
     assert not outcome.error["retryable"]
     assert not pool.productions
+
+
+async def test_a_message_too_long_for_the_next_model_keeps_what_readers_have() -> None:
+    agent = Agent("kind", SETTINGS, LocalBox(Pool()))
+
+    outcome = await agent.answer(request("x" * 900, progress=HALF))
+
+    assert (outcome.state, outcome.deltas) == ("failed", HALF.deltas)
 
 
 async def test_a_pool_that_is_down_is_the_callers_to_judge() -> None:

@@ -9,34 +9,31 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from actors.core.completion import CompletionRequest
-from actors.core.errors import Unavailable
-from actors.core.events import RunStarted, encode
-from actors.core.messages import Principal
-from actors.core.runs import Production, Progress
-from actors.log_writer import MAX_WAITING_CHARS, LogWriter
-from config.settings import Parameters
+from actors.core.errors import Internal, ParleyError, Unavailable
+from actors.delta_stream import MAX_WAITING_CHARS
+from actors.log_writer import LogWriter
 from tests.unit.actors.memory_log import MemoryLog
+from tests.unit.actors.productions import SOMEBODY, production, told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from actors.background import Background
-    from actors.log_writer import DeltaStream
+    from actors.core.runs import Production
+    from actors.delta_stream import DeltaStream
     from actors.stores.event_log import Append, Appended
 
 INTERVAL_S = 0.03
-SOMEBODY = Principal(org_id="o", user_id="u")
-ASKED = CompletionRequest(model="m", system="", turns=(), parameters=Parameters())
 
 
 class TimedLog(MemoryLog):
-    """Its appends take `latency_s`; the first `outages` of them find no Redis.
+    """Its appends take `latency_s`; the first `outages` of them fail.
 
     After the first `lost_answers`, the append was done and only its answer does not arrive.
     """
 
     latency_s = 0.0
+    failure: ParleyError = Unavailable("Redis cannot be reached.")
     outages = 0
     lost_answers = 0
 
@@ -49,7 +46,7 @@ class TimedLog(MemoryLog):
         await asyncio.sleep(self.latency_s)
         if self.outages:
             self.outages -= 1
-            raise Unavailable("Redis cannot be reached.")
+            raise self.failure
         answers = await super().append(appends)
         if self.lost_answers:
             self.lost_answers -= 1
@@ -71,34 +68,44 @@ async def event_log() -> TimedLog:
     return log
 
 
+class Owners:
+    """Who holds which run: begins its log again for whoever does, after the first `outages`."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self.log = log
+        self.outages = 0
+        self.gone = False
+        self.asked: list[tuple[str, int]] = []
+        self.asked_at: list[float] = []
+
+    async def begin_again(self, run: str, epoch: int) -> int | None:
+        self.asked.append((run, epoch))
+        self.asked_at.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(0)
+        if self.outages:
+            self.outages -= 1
+            raise Unavailable("Postgres cannot be reached.")
+        if self.gone:
+            return None
+        conversation = "c" if run == "r" else "d"
+        held = await self.log.generation(conversation)
+        return await self.log.begin(conversation, SOMEBODY, (held or 1) + 1, [run])
+
+
 @pytest.fixture
-async def writer(event_log: TimedLog, background: Background) -> LogWriter:
-    return LogWriter(event_log, background, interval_s=INTERVAL_S)
+def owners(event_log: TimedLog) -> Owners:
+    return Owners(event_log)
 
 
-def production(run: str = "r", conversation: str = "c", **fields: Any) -> Production:
-    started = RunStarted(conversation=conversation, run=run, agent="a", model="m", reply_to="q")
-    return Production(
-        **{
-            "run": run,
-            "epoch": 1,
-            "conversation": conversation,
-            "generation": 1,
-            "progress": Progress(),
-            "opening": (encode(started),),
-            "request": ASKED,
-            "timeout_s": 60,
-            "first_token_timeout_s": 60,
-            "idle_timeout_s": 60,
-        }
-        | fields
-    )
+@pytest.fixture
+async def writer(event_log: TimedLog, owners: Owners, background: Background) -> LogWriter:
+    return LogWriter(event_log, background, interval_s=INTERVAL_S, begin_again=owners.begin_again)
 
 
 async def taken_up(*streams: DeltaStream) -> None:
     """Returns when nothing of the streams waits any more."""
     while any(stream.dirty for stream in streams):  # noqa: ASYNC110 - only the writer is told
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
 
 
 async def opened(writer: LogWriter, stream_of: Production) -> DeltaStream:
@@ -174,7 +181,7 @@ async def test_while_an_append_is_in_flight_text_gathers(
     await stream.flush()
 
     assert event_log.texts() == ["a", "bcd"]
-    assert (stream.text, stream.deltas) == ("abcd", 2)
+    assert stream.told == ("a", "bcd")
 
 
 async def test_a_flush_does_not_wait_for_the_interval(
@@ -187,7 +194,7 @@ async def test_a_flush_does_not_wait_for_the_interval(
     await stream.flush()
 
     assert event_log.texts() == ["a", "b"]
-    assert asyncio.get_running_loop().time() == 0
+    assert asyncio.get_running_loop().time() < INTERVAL_S
 
 
 async def test_a_reader_far_ahead_of_the_log_waits_for_it(
@@ -214,7 +221,7 @@ async def test_a_refusal_ends_the_attempt_and_is_heard_at_once(
     if status == "sealed":
         await event_log.seal("c", "r")
     else:
-        await opened(writer, production(epoch=2, opening=()))
+        await opened(writer, production(epoch=2, progress=told("kept")))
     refused = asyncio.Event()
     stream.on_refused = refused.set
 
@@ -223,7 +230,7 @@ async def test_a_refusal_ends_the_attempt_and_is_heard_at_once(
     await stream.flush()
 
     assert stream.refused == status
-    assert (stream.text, stream.deltas) == ("kept", 1)
+    assert stream.told == ("kept",)
     assert event_log.texts() == ["kept"]
 
 
@@ -236,8 +243,8 @@ async def test_a_refusal_frees_a_reader_that_waited(writer: LogWriter, event_log
     assert stream.refused == "sealed"
 
 
-async def test_where_the_log_is_lost_the_attempt_goes_on_without_it(
-    writer: LogWriter, event_log: TimedLog
+async def test_where_the_log_is_lost_it_is_begun_again_and_told_everything(
+    writer: LogWriter, event_log: TimedLog, owners: Owners
 ) -> None:
     stream = await opened(writer, production())
     await stream.write("told ")
@@ -246,23 +253,110 @@ async def test_where_the_log_is_lost_the_attempt_goes_on_without_it(
 
     await stream.write("and ")
     await stream.flush()
-    await stream.write("untold")
+    await stream.write("more")
     await stream.flush()
 
-    assert stream.text == "told and untold"
-    assert stream.refused is None
+    assert owners.asked == [("r", 1)]
+    assert event_log.logs["c"].generation == 2
+    assert [f["type"] for f in event_log.frames()] == ["run.started", "delta", "delta"]
+    assert event_log.texts() == ["told and ", "more"]
+    assert stream.told == ("told and ", "more")
+
+
+async def test_where_the_log_fell_back_it_is_begun_again(
+    writer: LogWriter, event_log: TimedLog, owners: Owners
+) -> None:
+    stream = await opened(writer, production())
+    await stream.write("told ")
+    await stream.flush()
+    event_log.logs["c"].runs["r"].index = 0
+
+    await stream.write("more")
+    await stream.flush()
+
+    assert owners.asked == [("r", 1)]
+    assert event_log.texts() == ["told more"]
+
+
+async def test_a_log_that_holds_less_than_an_attempt_was_told_is_begun_again(
+    writer: LogWriter, event_log: TimedLog, owners: Owners
+) -> None:
+    await opened(writer, production())
+
+    stream = await opened(writer, production(epoch=2, progress=told("one ", "two ")))
+
+    assert owners.asked == [("r", 2)]
+    assert event_log.texts() == ["one two "]
+    assert stream.told == ("one two ",)
+
+
+async def test_whose_run_is_anothers_by_now_begins_no_log(
+    writer: LogWriter, event_log: TimedLog, owners: Owners
+) -> None:
+    stream = await opened(writer, production())
+    owners.gone = True
+    await event_log.forget("c")
+    refused = asyncio.Event()
+    stream.on_refused = refused.set
+
+    await stream.write("late")
+    await refused.wait()
+    await stream.flush()
+
+    assert stream.refused == "fenced"
     assert "c" not in event_log.logs
 
 
-async def test_an_outage_only_delays(writer: LogWriter, event_log: TimedLog) -> None:
+async def test_until_it_is_known_whose_the_run_is_the_log_waits(
+    writer: LogWriter, event_log: TimedLog, owners: Owners
+) -> None:
     stream = await opened(writer, production())
-    event_log.outages = 5
+    await event_log.forget("c")
+    owners.outages = 3
+
+    await stream.write("a")
+    await stream.flush()
+    assert stream.unreachable
+    assert (stream.told, stream.deltas) == ((), ("a",))
+    await taken_up(stream)
+
+    assert event_log.texts() == ["a"]
+    assert all(b - a >= 0.1 - 1e-9 for a, b in pairwise(owners.asked_at))
+    assert len(owners.asked) == 4
+
+
+async def test_one_lost_log_delays_no_other_run(
+    writer: LogWriter, event_log: TimedLog, owners: Owners
+) -> None:
+    lost = await opened(writer, production())
+    other = await opened(writer, production("s", "d"))
+    await event_log.forget("c")
+    owners.outages = 1000
+
+    await lost.write("a")
+    await other.write("b")
+    await other.flush()
+
+    assert event_log.texts("d") == ["b"]
+    assert asyncio.get_running_loop().time() == 0
+
+
+@pytest.mark.parametrize("failure", [Unavailable(), Internal("The script failed.")])
+async def test_an_outage_only_delays(
+    writer: LogWriter, event_log: TimedLog, failure: ParleyError
+) -> None:
+    stream = await opened(writer, production())
+    event_log.failure, event_log.outages = failure, 5
     await stream.write("a")
     await asyncio.sleep(0.01)
     await stream.write("b")
     await stream.flush()
+    assert stream.unreachable
+    assert stream.deltas == ("a", "b")
+    await taken_up(stream)
 
-    assert "".join(event_log.texts()) == stream.text == "ab"
+    assert event_log.texts() == ["a", "b"]
+    assert stream.told == ("a", "b")
 
 
 async def test_an_append_whose_answer_was_lost_is_not_done_twice(
@@ -270,16 +364,17 @@ async def test_an_append_whose_answer_was_lost_is_not_done_twice(
 ) -> None:
     event_log.lost_answers = 1
     stream = await opened(writer, production())
+    await taken_up(stream)
     assert [frame["type"] for frame in event_log.frames()] == ["run.started"]
 
     event_log.lost_answers = 1
     await stream.write("a")
-    await stream.flush()
+    await taken_up(stream)
     await stream.write("b")
     await stream.flush()
 
     assert event_log.texts() == ["a", "b"]
-    assert (stream.text, stream.deltas) == ("ab", 2)
+    assert stream.told == ("a", "b")
 
 
 async def test_a_later_attempt_numbers_its_deltas_from_the_rewind(
@@ -290,13 +385,8 @@ async def test_a_later_attempt_numbers_its_deltas_from_the_rewind(
     await first.flush()
     writer.close(first)
 
-    second = await opened(
-        writer,
-        production(
-            progress=Progress(started=True, index=1, text="abandoned"),
-            opening=(b'{"type":"rewind","run":"r","index":0}',),
-        ),
-    )
+    second = await opened(writer, production(progress=told("abandoned")))
+    second.rewind(0)
     await second.write("new")
     await second.flush()
 
@@ -306,7 +396,7 @@ async def test_a_later_attempt_numbers_its_deltas_from_the_rewind(
         ("rewind", 0),
         ("delta", 0),
     ]
-    assert (second.text, second.deltas) == ("new", 1)
+    assert second.told == ("new",)
 
 
 async def test_a_closed_attempt_is_not_written_any_more(
@@ -322,9 +412,9 @@ async def test_a_closed_attempt_is_not_written_any_more(
 
 
 async def test_without_an_interval_every_piece_goes_as_soon_as_it_can(
-    event_log: TimedLog, background: Background
+    event_log: TimedLog, owners: Owners, background: Background
 ) -> None:
-    writer = LogWriter(event_log, background, interval_s=0)
+    writer = LogWriter(event_log, background, interval_s=0, begin_again=owners.begin_again)
     stream = await opened(writer, production())
     for text in "abc":
         await stream.write(text)

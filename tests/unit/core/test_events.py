@@ -128,8 +128,7 @@ def test_the_digest_is_over_the_bytes_of_utf_8(text: str) -> None:
 def test_a_completed_run_ends_with_its_digest_and_its_usage() -> None:
     outcome = Outcome(
         state="completed",
-        text="Grüße",
-        deltas=2,
+        deltas=("Grü", "ße"),
         finish_reason="length",
         agent="gpt",
         model="gpt-5.5",
@@ -153,7 +152,7 @@ def test_a_completed_run_ends_with_its_digest_and_its_usage() -> None:
 
 
 def test_a_failed_run_ends_with_its_error_and_names_the_part_that_was_kept() -> None:
-    outcome = Outcome(state="failed", text="Half", deltas=1, error={"code": "provider_error"})
+    outcome = Outcome(state="failed", deltas=("Half",), error={"code": "provider_error"})
 
     assert run_ended("c", "r", outcome, "a", 4) == RunFailed(
         conversation="c", run="r", error={"code": "provider_error"}, message="a"
@@ -161,7 +160,7 @@ def test_a_failed_run_ends_with_its_error_and_names_the_part_that_was_kept() -> 
 
 
 def test_a_stopped_run_ends_with_the_digest_of_what_was_said() -> None:
-    outcome = Outcome(state="stopped", text="Half", deltas=1)
+    outcome = Outcome(state="stopped", deltas=("Half",))
 
     assert run_ended("c", "r", outcome, None, None) == RunStopped(
         conversation="c",

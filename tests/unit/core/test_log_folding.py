@@ -47,7 +47,7 @@ def test_a_runs_text_is_its_deltas_after_all_rewinds() -> None:
         delta("r", 1, "B"),
     ]
 
-    assert fold(events)["r"].progress() == Progress(started=True, index=2, text="aB")
+    assert fold(events)["r"].progress() == Progress(started=True, deltas=("a", "B"))
 
 
 def test_runs_are_told_apart_and_stand_in_the_order_of_their_first_event() -> None:

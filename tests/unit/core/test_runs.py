@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import FrozenInstanceError, replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.core.messages import Principal
-from actors.core.runs import Outcome, Submission
+from actors.core.runs import Outcome, Progress, Submission
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=5),
@@ -49,9 +54,15 @@ def test_another_payload_has_another_digest(difference: dict) -> None:
 
 
 def test_a_stop_that_was_committed_first_keeps_the_text_and_drops_the_error() -> None:
-    failed = Outcome(state="failed", text="Half", deltas=2, error={"code": "internal"}, attempts=2)
+    failed = Outcome(state="failed", deltas=("Ha", "lf"), error={"code": "internal"}, attempts=2)
 
-    assert failed.stopped() == Outcome(state="stopped", text="Half", deltas=2, attempts=2)
+    assert failed.stopped() == Outcome(state="stopped", deltas=("Ha", "lf"), attempts=2)
+
+
+@pytest.mark.parametrize("kind", [Progress, partial(Outcome, state="stopped")])
+def test_a_text_is_its_deltas_joined(kind: Callable[..., Progress | Outcome]) -> None:
+    assert kind(deltas=("Ha", "lf")).text == "Half"
+    assert kind().text == ""
 
 
 def test_what_crosses_a_process_is_frozen_and_survives_pickle() -> None:

@@ -132,7 +132,7 @@ class World:
     def _finish(self, run: Run, data: st.DataObject) -> None:
         state = data.draw(STATES)
         text = "".join(run.deltas)
-        run.outcome = Outcome(state=state, text=text, deltas=len(run.deltas), error={"code": "x"})
+        run.outcome = Outcome(state=state, deltas=tuple(run.deltas), error={"code": "x"})
         run.stage = "finished"
         if state == "stopped":
             self.head[run.id] = "x"

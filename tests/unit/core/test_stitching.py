@@ -54,3 +54,18 @@ def test_text_between_two_boundaries_is_told_again() -> None:
     step = stitcher.feed("one twice")
 
     assert (step.rewind_to, step.text) == (1, "twice")
+
+
+def test_an_attempt_that_is_shorter_takes_back_what_readers_have_beyond_it() -> None:
+    stitcher = Stitcher(("one ", "two"))
+    assert (stitcher.feed("one ").rewind_to, stitcher.joined) == (None, False)
+
+    step = stitcher.end()
+
+    assert (step.rewind_to, step.text) == (1, "")
+
+
+def test_an_attempt_that_has_nothing_in_common_takes_all_back() -> None:
+    step = Stitcher(("one ", "two")).feed("Zero")
+
+    assert (step.rewind_to, step.text) == (0, "Zero")
