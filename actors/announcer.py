@@ -47,7 +47,7 @@ class _Ending:
     def event(self) -> bytes:
         return encode(run_ended(self.conversation, self.run, self.outcome, self.answer, self.seq))
 
-    def whole(self) -> _Ending:
+    def _whole(self) -> _Ending:
         """The same, the text being one delta."""
         text = self.outcome.text
         return replace(self, outcome=replace(self.outcome, deltas=(text,) if text else ()))
@@ -68,13 +68,23 @@ class _Ending:
         ]
         return [encode(started), *(encode(delta) for delta in deltas)]
 
-    def append(self, generation: int, events: list[bytes]) -> Append:
+    def append(self, generation: int) -> Append:
+        """The end alone, for a log that holds all that came before."""
+        return self._append(generation, [self.event()], index=len(self.outcome.deltas))
+
+    def append_whole(self, generation: int) -> Append:
+        """All of the run, for a log that holds nothing of it; its text is one delta there."""
+        whole = self._whole()
+        return self._append(generation, [*whole.text_events(), whole.event()], index=0)
+
+    def _append(self, generation: int, events: list[bytes], index: int) -> Append:
         return Append(
             conversation=self.conversation,
             generation=generation,
             run=self.run,
             kind="end",
             epoch=self.epoch,
+            index=index,
             events=events,
         )
 
@@ -211,10 +221,15 @@ class Announcer:
         return await self._log.begin(conversation, principal, raised, runs)
 
     async def _end(self, principal: Principal, ending: _Ending, generation: int) -> None:
-        append = ending.append(generation, [ending.event()])
         try:
-            appended = await self._appends.submit(append)
+            appended = await self._appends.submit(ending.append(generation))
             if appended.status == "absent":
+                # The run's producer may have begun another log, and told it everything.
+                generation = await self.begin_again(
+                    principal, ending.conversation, generation, untold=ending.run
+                )
+                appended = await self._appends.submit(ending.append(generation))
+            if appended.status == "gap":
                 await self._end_whole(principal, ending, generation)
             elif appended.status in _TOLD:
                 self._background.start(self._mark(ending.run), name=f"mark {ending.run}")
@@ -222,13 +237,11 @@ class Announcer:
             log.warning("end not announced", run=ending.run, error=str(error))
 
     async def _end_whole(self, principal: Principal, ending: _Ending, generation: int) -> None:
-        """Tells the run in a new log, all of it in one append: its text is one delta there."""
+        """Tells the run in a new log, all of it in one append."""
         generation = await self.begin_again(
             principal, ending.conversation, generation, untold=ending.run
         )
-        whole = ending.whole()
-        append = whole.append(generation, [*whole.text_events(), whole.event()])
-        appended = await self._appends.submit(append)
+        appended = await self._appends.submit(ending.append_whole(generation))
         if appended.status in _TOLD:
             self._background.start(self._mark(ending.run), name=f"mark {ending.run}")
 

@@ -30,7 +30,8 @@ class Append:
 
     `message` announces the run; `open` begins an attempt at its deltas, where the log holds
     `index` of them; `delta` moves that number to `next_index` (back, where the events rewind);
-    `end` is the terminal event.
+    `end` is the terminal event of a run of which the log holds `index` deltas; others may come
+    with it where it holds none.
     """
 
     conversation: str

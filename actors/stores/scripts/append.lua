@@ -30,9 +30,9 @@ local function refuse(run, op)
     if run.index ~= index then return 'gap' end
     return run.epoch == epoch and 'known' or nil
   elseif kind == 'end' then
-    if not run then return nil end
-    if run.state == 'd' then return 'known' end
-    return run.epoch > epoch and 'fenced' or nil
+    if run and run.state == 'd' then return 'known' end
+    if run and run.epoch > epoch then return 'fenced' end
+    return (run and run.index or 0) ~= index and 'gap' or nil
   end
   if not run then return 'absent' end
   if run.epoch ~= epoch then return 'fenced' end

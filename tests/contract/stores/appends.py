@@ -73,7 +73,10 @@ def delta(
     )
 
 
-def end(run: str = "r", conversation: str = "c", generation: int = 1, epoch: int = 1) -> Append:
+def end(
+    run: str = "r", conversation: str = "c", generation: int = 1, epoch: int = 1, index: int = 0
+) -> Append:
+    """The end of a run of which the log holds `index` deltas."""
     event = RunStopped(conversation=conversation, run=run, message=None, deltas=0, sha256="")
     return Append(
         conversation=conversation,
@@ -81,6 +84,7 @@ def end(run: str = "r", conversation: str = "c", generation: int = 1, epoch: int
         run=run,
         kind="end",
         epoch=epoch,
+        index=index,
         events=(encode(event),),
     )
 

@@ -41,7 +41,8 @@ async def types(log: EventLog, conversation: str = "c") -> list[str]:
 
 async def test_a_run_goes_its_way(event_log: EventLog) -> None:
     answers = [
-        await one(event_log, append) for append in (message(), opening(), delta(0), delta(1), end())
+        await one(event_log, append)
+        for append in (message(), opening(), delta(0), delta(1), end(index=2))
     ]
 
     assert [(a.status, a.n, a.next_index) for a in answers] == [
@@ -56,7 +57,7 @@ async def test_a_run_goes_its_way(event_log: EventLog) -> None:
 
 
 async def test_what_was_appended_before_is_known_and_not_there_twice(event_log: EventLog) -> None:
-    for append in (message(), opening(), delta(0), end()):
+    for append in (message(), opening(), delta(0), end(index=1)):
         first, again = await one(event_log, append), await one(event_log, append)
         assert (first.status, again.status) == ("ok", "known")
         assert again.held
@@ -104,7 +105,7 @@ async def test_an_older_epoch_is_fenced(event_log: EventLog) -> None:
         )
         == ["fenced"] * 4
     )
-    assert await statuses(event_log, delta(1, epoch=2), end(epoch=2)) == ["ok", "ok"]
+    assert await statuses(event_log, delta(1, epoch=2), end(epoch=2, index=2)) == ["ok", "ok"]
 
 
 async def test_deltas_of_a_later_epoch_wait_until_it_is_opened(event_log: EventLog) -> None:
@@ -118,7 +119,7 @@ async def test_a_sealed_run_takes_nothing_but_its_end(event_log: EventLog) -> No
     await event_log.seal("c", "r")
 
     assert await statuses(event_log, delta(1), opening(epoch=2, index=1)) == ["sealed", "sealed"]
-    assert await statuses(event_log, end()) == ["ok"]
+    assert await statuses(event_log, end(index=1)) == ["ok"]
 
 
 async def test_a_run_sealed_before_it_began_does_not_begin(event_log: EventLog) -> None:
@@ -140,7 +141,7 @@ async def test_sealing_what_has_ended_or_never_was_changes_nothing(event_log: Ev
 
 
 async def test_nothing_of_a_run_follows_its_end(event_log: EventLog) -> None:
-    await event_log.append([message(), opening(), delta(0), end()])
+    await event_log.append([message(), opening(), delta(0), end(index=1)])
     before = await types(event_log)
 
     assert await statuses(event_log, delta(1), opening(epoch=2), end(), end(epoch=2)) == [
@@ -192,6 +193,13 @@ async def test_a_delta_that_is_held_is_known_though_the_run_was_sealed_since(
     await event_log.seal("c", "r")
 
     assert await statuses(event_log, delta(0), delta(1)) == ["known", "sealed"]
+
+
+async def test_a_run_ends_only_in_a_log_that_holds_all_of_it(event_log: EventLog) -> None:
+    await event_log.append([message(), opening(), delta(0)])
+
+    assert await statuses(event_log, end(), end(index=2), end("s", index=1)) == ["gap"] * 3
+    assert await statuses(event_log, end(index=1)) == ["ok"]
 
 
 async def test_a_run_may_end_without_having_begun(event_log: EventLog) -> None:
@@ -291,7 +299,7 @@ async def test_a_run_is_announced_then_open_then_sealed_then_done(event_log: Eve
         seen.append(await state())
     await event_log.seal("c", "r")
     seen.append(await state())
-    await one(event_log, end())
+    await one(event_log, end(index=1))
     seen.append(await state())
 
     assert seen == ["a", "o", "o", "x", "d"]

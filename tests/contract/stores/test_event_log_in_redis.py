@@ -150,7 +150,7 @@ async def test_producers_hear_of_a_seal(redis_log: EventLog, redis: Redis, held:
 
 
 async def finished(log: EventLog, run: str) -> None:
-    await log.append([message(run), opening(run), delta(0, run=run), end(run)])
+    await log.append([message(run), opening(run), delta(0, run=run), end(run, index=1)])
 
 
 async def held_from(log: EventLog) -> int:
@@ -197,7 +197,7 @@ async def test_a_run_in_progress_is_never_trimmed_though_queued_ones_are_stopped
     assert await held_from(redis_log) == 1
     assert await redis.client.ttl(keys.log("c")) > 10 * LOG_TTL_S
 
-    await redis_log.append([end("long")])
+    await redis_log.append([end("long", index=1)])
     clock.now += LOG_TTL_S + 1
     await finished(redis_log, "next")
     assert await held_from(redis_log) == 11
@@ -209,7 +209,7 @@ async def test_the_events_of_a_quiet_conversation_expire_but_not_before_they_may
     await redis_log.append([message(), opening(), delta(0)])
     assert await redis.client.ttl(keys.log("c")) > 10 * LOG_TTL_S
 
-    await redis_log.append([end()])
+    await redis_log.append([end(index=1)])
 
     assert LOG_TTL_S <= await redis.client.ttl(keys.log("c")) <= LOG_TTL_S + 60
     assert await redis.client.ttl(keys.head("c")) > 10 * LOG_TTL_S

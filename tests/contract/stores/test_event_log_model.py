@@ -137,7 +137,9 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(producer=producers)
     def finish(self, producer: Producer) -> None:
-        producer.last = end(producer.run, epoch=producer.epoch, **self.place())
+        producer.last = end(
+            producer.run, epoch=producer.epoch, index=producer.index, **self.place()
+        )
         self.append(producer.last)
 
     @rule(run=RUNS)

@@ -156,11 +156,7 @@ def _refusal(append: Append, run: HeldRun | None) -> Status | None:
             return None if run is None else _refusal_to_open(append, run)
         case "delta":
             return "absent" if run is None else _refusal_of_delta(append, run)
-    if run is None:
-        return None
-    if run.state == "d":
-        return "known"
-    return "fenced" if run.epoch > append.epoch else None
+    return _refusal_of_end(append, run or HeldRun("a", 0, 0, 0))
 
 
 def _refusal_to_open(append: Append, run: HeldRun) -> Status | None:
@@ -173,6 +169,14 @@ def _refusal_to_open(append: Append, run: HeldRun) -> Status | None:
     if run.index != append.index:
         return "gap"
     return "known" if run.epoch == append.epoch else None
+
+
+def _refusal_of_end(append: Append, run: HeldRun) -> Status | None:
+    if run.state == "d":
+        return "known"
+    if run.epoch > append.epoch:
+        return "fenced"
+    return None if run.index == append.index else "gap"
 
 
 def _refusal_of_delta(append: Append, run: HeldRun) -> Status | None:
