@@ -51,6 +51,12 @@ SELECT profile FROM users WHERE id = %(user)s;
 UPDATE users SET profile = (profile || %(changes)s) - %(removed)s::text[], updated_at = now()
 WHERE id = %(user)s RETURNING profile;
 
+-- name: lock_conversation_of_run
+-- Held while a run is stopped: a message accepted meanwhile learns whether its own run is ready.
+SELECT id FROM conversations
+WHERE id = (SELECT conversation_id FROM runs WHERE id = %(run)s AND user_id = %(user)s)
+FOR UPDATE;
+
 -- name: stop_run
 -- A queued run is stopped at once, a running one by its producer.
 UPDATE runs

@@ -146,7 +146,9 @@ class Runs:
             )
             for row in rows
         }
-        return [committed.get(completion.run) for completion in batch]
+        # Of several epochs of a run only the latest can have been committed.
+        latest = {c.run: c.epoch for c in sorted(batch, key=lambda c: c.epoch)}
+        return [committed.get(c.run) if c.epoch == latest[c.run] else None for c in batch]
 
     async def stop(self, principal: Principal, run: str) -> StopResult:
         """Persists the wish to stop; again, or after the run's end, it changes nothing.
@@ -156,6 +158,7 @@ class Runs:
         """
         ids = {"run": run, "user": principal.user_id}
         async with self._postgres.tenant(principal.org_id) as tenant:
+            await tenant.row("lock_conversation_of_run", ids)
             changed = await tenant.row("stop_run", ids)
             row = changed or await tenant.row("state_of_run", ids)
             if row is None:

@@ -26,7 +26,6 @@ from hypothesis.stateful import (
 )
 from pydantic import SecretStr
 
-from actors.core.cursors import Cursor
 from actors.core.log_folding import fold
 from actors.stores.event_log import EventLog
 from actors.stores.redis import Redis
@@ -37,6 +36,7 @@ from tests.unit.actors.memory_log import MemoryLog
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from actors.core.cursors import Cursor
     from actors.stores.event_log import Append, Appended
 
 RUNS = st.sampled_from(["r1", "r2", "r3"])
