@@ -128,7 +128,7 @@ def run_ended(
         case "failed":
             error = outcome.error or {}
             return RunFailed(conversation=conversation, run=run, error=error, message=message)
-        case "stopped":
+        case _:
             return RunStopped(
                 conversation=conversation,
                 run=run,

@@ -51,11 +51,9 @@ class Stitcher:
 
     def _diverge(self, rest: str) -> Step:
         kept_deltas, kept_chars = 0, 0
-        for delta in self._deltas:
-            if kept_chars + len(delta) > self._matched:
-                break
+        while kept_chars + len(self._deltas[kept_deltas]) <= self._matched:
+            kept_chars += len(self._deltas[kept_deltas])
             kept_deltas += 1
-            kept_chars += len(delta)
         self._joined = True
         return Step(text=self._held[kept_chars : self._matched] + rest, rewind_to=kept_deltas)
 

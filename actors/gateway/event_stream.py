@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from actors.gateway.hub import Hub
 
 MEDIA_TYPE = "text/event-stream"
-_KEEP_ALIVE_S = 15.0
 _KEEP_ALIVE = b": alive\n\n"
 
 
@@ -38,10 +37,19 @@ class EventStream(StreamingResponse):
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, hub: Hub, watch: Watch, woken: asyncio.Event, run: str | None) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        watch: Watch,
+        woken: asyncio.Event,
+        *,
+        keep_alive_s: float,
+        run: str | None,
+    ) -> None:
         self._hub = hub
         self._watch = watch
         self._woken = woken
+        self._keep_alive_s = keep_alive_s
         super().__init__(
             self._encoded(run), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         )
@@ -53,12 +61,14 @@ class EventStream(StreamingResponse):
         conversation: str,
         principal: Principal,
         after: Cursor | None,
+        *,
+        keep_alive_s: float,
         run: str | None = None,
     ) -> Self:
         """Raises what Hub.attach does. What is opened must be sent."""
         woken = asyncio.Event()
         watch = await hub.attach(conversation, principal, after, lambda _: woken.set())
-        return cls(hub, watch, woken, run)
+        return cls(hub, watch, woken, keep_alive_s=keep_alive_s, run=run)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -93,7 +103,7 @@ class EventStream(StreamingResponse):
 
     async def _news(self) -> bool:
         try:
-            async with asyncio.timeout(_KEEP_ALIVE_S):
+            async with asyncio.timeout(self._keep_alive_s):
                 await self._woken.wait()
         except TimeoutError:
             return False

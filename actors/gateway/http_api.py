@@ -181,7 +181,12 @@ def _add_messages(api: APIRouter, services: Services) -> None:
         if MEDIA_TYPE in accept:
             before = Cursor.parse(accepted.cursor) if accepted.cursor else None
             return await EventStream.open(
-                services.hub, accepted.conversation, principal, before, run=accepted.run
+                services.hub,
+                accepted.conversation,
+                principal,
+                before,
+                keep_alive_s=services.settings.http.heartbeat_s,
+                run=accepted.run,
             )
         return schemas.AcceptedMessage(
             id=new.id,
@@ -206,7 +211,13 @@ def _add_messages(api: APIRouter, services: Services) -> None:
     ) -> Response:
         known = last_event_id or after
         cursor = Cursor.parse(known) if known else None
-        return await EventStream.open(services.hub, str(conversation), principal, cursor)
+        return await EventStream.open(
+            services.hub,
+            str(conversation),
+            principal,
+            cursor,
+            keep_alive_s=services.settings.http.heartbeat_s,
+        )
 
     @api.post(
         "/v1/runs/{run}/stop",

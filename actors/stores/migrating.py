@@ -12,14 +12,19 @@ if TYPE_CHECKING:
 DIRECTORY = Path(__file__).parent / "migrations"
 _LOCK = 0x7061726C6579
 _PREPARATION: tuple[LiteralString, ...] = (
-    """DO $$ BEGIN
-        CREATE ROLE parley_app NOLOGIN;
-    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$""",
-    """DO $$ BEGIN
-        CREATE ROLE parley_system NOLOGIN;
-    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$""",
+    """DO $$
+    DECLARE wanted text;
+    BEGIN
+        FOREACH wanted IN ARRAY ARRAY['parley_app', 'parley_system'] LOOP
+            IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
+                EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
+                EXECUTE format('GRANT %I TO CURRENT_USER', wanted);
+            ELSIF NOT pg_has_role(wanted, 'MEMBER') THEN
+                EXECUTE format('GRANT %I TO CURRENT_USER', wanted);
+            END IF;
+        END LOOP;
+    END $$""",
     "CREATE SCHEMA IF NOT EXISTS parley",
-    "GRANT parley_app, parley_system TO CURRENT_USER",
     "GRANT CREATE ON SCHEMA parley TO parley_system",
     """CREATE TABLE IF NOT EXISTS parley.migrations (
         version int PRIMARY KEY, name text NOT NULL, sha256 text NOT NULL,

@@ -52,9 +52,10 @@ UPDATE users SET profile = (profile || %(changes)s) - %(removed)s::text[], updat
 WHERE id = %(user)s RETURNING profile;
 
 -- name: lock_conversation_of_run
--- Whoever accepts a message meanwhile waits, and sees what the stop leaves to begin.
-SELECT 1 FROM conversations
-WHERE id = (SELECT conversation_id FROM runs WHERE id = %(run)s) FOR UPDATE;
+-- Held while a run is stopped: a message accepted meanwhile learns whether its own run is ready.
+SELECT id FROM conversations
+WHERE id = (SELECT conversation_id FROM runs WHERE id = %(run)s AND user_id = %(user)s)
+FOR UPDATE;
 
 -- name: stop_run
 -- A queued run is stopped at once, a running one by its producer.

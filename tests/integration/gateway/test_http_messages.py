@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pytest
+from redis import Redis
+
+from actors.stores import keys
 from simulator import Behaviour
 from simulator.faults import StallAfter
 from tests.harness.client import TERMINAL, connected, text_of
 from tests.integration.gateway.conditions import until
+from tests.integration.gateway.endings import codes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -176,6 +181,33 @@ async def test_a_stream_of_a_queued_run_waits_for_it(
     assert {frame["run"] for frame in rest} == {message["run"]}
 
 
+async def test_a_stream_that_begins_with_a_snapshot_waits_for_a_queued_run_too(
+    parley: LocalParley, api: httpx2.AsyncClient, behave: Behave, redis_url: str
+) -> None:
+    behave(Behaviour(faults=(StallAfter(tokens=5),)))
+    async with connected(parley.websocket_url) as client:
+        first = await client.send("First")
+        await client.hear_until("delta")
+        behave(Behaviour())
+        second = await client.send("Second", id="second", conversation=first["conversation"])
+        place = f"/v1/conversations/{first['conversation']}/messages"
+        body = {"id": "second", "text": "Second"}
+        with Redis.from_url(redis_url) as redis:
+            redis.xtrim(keys.log(first["conversation"]), maxlen=0, approximate=False)
+        async with api.stream("POST", place, json=body, headers=SSE) as response:
+            stream = events_of(response)
+            snapshot = await anext(stream)
+            await client.say(type="stop", run=first["run"])
+            rest = [frame async for frame in stream]
+        async with api.stream("POST", place, json=body, headers=SSE) as response:
+            again = [frame async for frame in events_of(response)]
+
+    assert snapshot["type"] == "snapshot"
+    assert rest[-1]["type"] == "run.completed"
+    assert {frame["run"] for frame in rest} == {second["run"]}
+    assert [frame["type"] for frame in again] == ["snapshot"]
+
+
 async def test_messages_are_read_backwards_in_pages(
     parley: LocalParley, api: httpx2.AsyncClient
 ) -> None:
@@ -212,3 +244,32 @@ async def test_a_stream_that_is_left_is_no_longer_watched(
         return not hub._feeds
 
     await until(let_go)
+
+
+@pytest.mark.parametrize("with_http", [{"heartbeat_s": 0.05}], indirect=True)
+async def test_a_quiet_stream_is_kept_alive_by_comments(
+    api: httpx2.AsyncClient, behave: Behave, with_http: Any
+) -> None:
+    behave(Behaviour(first_token_s=0.3))
+    place = await new_conversation(api)
+    body = {"id": "m", "text": "Hi"}
+    async with api.stream("POST", f"{place}/messages", json=body, headers=SSE) as response:
+        lines = [line async for line in response.aiter_lines()]
+
+    assert ": alive" in lines
+    assert "event: run.completed" in lines
+
+
+async def test_an_error_is_the_last_event_of_a_stream(
+    parley: LocalParley, api: httpx2.AsyncClient
+) -> None:
+    place = await new_conversation(api)
+    async with api.stream("GET", f"{place}/events") as response:
+        stream = events_of(response)
+        assert (await anext(stream))["type"] == "snapshot"
+        await api.delete(place)
+        await parley.gateway.target._services.hub._renew()
+        rest = [frame async for frame in stream]
+
+    assert codes(rest) == ["not_found"]
+    assert rest[0]["conversation"] == place.rpartition("/")[2]

@@ -214,7 +214,12 @@ async def test_a_part_that_is_down_says_when_to_come_again(
     assert (readiness.status_code, readiness.json()["ready"]) == (503, False)
 
 
-async def test_a_defect_is_an_internal_error(api: httpx2.AsyncClient, broken: Any) -> None:
-    broken(ZeroDivisionError())
+async def test_a_defect_is_an_internal_error(
+    parley: LocalParley, api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> None:
+        raise ZeroDivisionError
 
-    assert told(await api.post("/v1/tickets")) == (500, "internal")
+    monkeypatch.setattr(parley.gateway.target._services.hub, "attach", fail)
+
+    assert told(await api.get(f"{NOWHERE}/events")) == (500, "internal")
