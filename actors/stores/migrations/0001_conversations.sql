@@ -61,7 +61,8 @@ CREATE TABLE conversations (
     metadata jsonb NOT NULL DEFAULT '{}',
     busy text NOT NULL DEFAULT 'queue' CHECK (busy IN ('queue', 'reject', 'interrupt')),
     agent text,
-    generation int NOT NULL DEFAULT 1,
+    -- Logs begin at different generations, so that one's cursor is no cursor of another's.
+    generation int NOT NULL DEFAULT 1 + floor(random() * 1000000000)::int,
     last_seq int NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now()

@@ -356,8 +356,8 @@ $$;
 -- caller, and to the next after another `patience`.
 CREATE FUNCTION claim_unannounced_runs(patience interval, at_most int)
 RETURNS TABLE (run_id uuid, org_id uuid, user_id uuid, conversation_id uuid, message_id uuid,
-               epoch int, state text, agent text, model text, attempts int, error jsonb, result jsonb, generation int,
-               answer_id uuid, seq int, text text)
+               epoch int, state text, agent text, model text, attempts int, error jsonb,
+               result jsonb, generation int, answer_id uuid, seq int, text text)
 LANGUAGE sql SECURITY DEFINER SET search_path = parley, pg_temp AS $$
     WITH waiting AS (
         SELECT r.id FROM runs r

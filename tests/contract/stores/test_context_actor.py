@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from actors.stores.redis import Redis
     from config.settings import Settings
 
-DONE = Outcome(state="completed", text="Hello!", deltas=2, agent="gpt", model="gpt-5.5")
+DONE = Outcome(state="completed", deltas=("Hel", "lo!"), agent="gpt", model="gpt-5.5")
 Frame = dict[str, Any]
 
 

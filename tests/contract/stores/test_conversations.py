@@ -100,7 +100,7 @@ async def test_deleting_takes_everything_along_and_names_the_runs_to_stop(
     assert unfinished == (running.run, queued.run)
     with pytest.raises(NotFound):
         await conversations.get(somebody, running.conversation)
-    assert await runs.renew([(running.run, 1)], 60) == {}
+    assert await runs.renew([(running.run, 1)], 60) == []
 
 
 async def test_a_profile_is_merged_key_by_key_and_a_null_removes(

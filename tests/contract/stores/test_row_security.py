@@ -57,7 +57,7 @@ async def populated(url: str, runs: Runs) -> Organization:
     (receipt,) = await runs.accept([submission], 10)
     (claim,) = await runs.begin([receipt.run], "owner", 10)
     used = Usage(input_tokens=1, output_tokens=1)
-    outcome = Outcome(state="completed", text="Hm", deltas=1, agent="a", model="m", usage=used)
+    outcome = Outcome(state="completed", deltas=("Hm",), agent="a", model="m", usage=used)
     await runs.finish([Completion(run=claim.run, epoch=claim.epoch, outcome=outcome)])
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(

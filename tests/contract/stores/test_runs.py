@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from actors.core.messages import Principal
     from actors.stores.postgres import Postgres
 
-DONE = Outcome(state="completed", text="Hello!", deltas=2, agent="gpt", model="gpt-5.5")
+DONE = Outcome(state="completed", deltas=("Hel", "lo!"), agent="gpt", model="gpt-5.5")
 
 
 @pytest.fixture
@@ -94,10 +94,10 @@ async def test_only_the_holder_of_the_epoch_renews(runs: Runs, somebody: Princip
     (run,) = await asked(runs, somebody, 1)
     await begun(runs, run)
 
-    assert await runs.renew([(run, 0), (run, 2)], LEASE_S) == {}
-    assert await runs.renew([(run, 1)], LEASE_S) == {run: False}
+    assert await runs.renew([(run, 0), (run, 2)], LEASE_S) == []
+    assert [lease.stopping for lease in await runs.renew([(run, 1)], LEASE_S)] == [False]
     await runs.stop(somebody, run)
-    assert await runs.renew([(run, 1)], LEASE_S) == {run: True}
+    assert [lease.stopping for lease in await runs.renew([(run, 1)], LEASE_S)] == [True]
 
 
 async def test_a_run_whose_lease_holds_is_not_claimed(runs: Runs, somebody: Principal) -> None:
@@ -120,7 +120,7 @@ async def test_a_released_run_is_claimed_by_one_sweeper_in_the_next_epoch(
 
     (claim,) = [claim for taken in claims for claim in taken]
     assert (claim.run, claim.epoch, claim.stopping) == (run, 2, False)
-    assert await runs.renew([(run, 1)], LEASE_S) == {}
+    assert await runs.renew([(run, 1)], LEASE_S) == []
 
 
 async def test_a_run_whose_hand_over_was_lost_is_claimed_once_its_first_lease_ran_out(
@@ -243,7 +243,7 @@ async def test_of_two_epochs_in_one_batch_only_the_holders_is_told_of_its_commit
     await begun(runs, receipt.run)
     await runs.release([(receipt.run, 1)])
     await runs.claim_expired("sweeper", LEASE_S, 10)
-    former = Outcome(state="completed", text="of the former owner", deltas=1)
+    former = Outcome(state="completed", deltas=("of the former owner",))
 
     committed = await runs.finish(
         [
@@ -267,7 +267,7 @@ async def test_a_stop_that_was_committed_first_wins_and_the_text_is_kept(
     stopping = await runs.stop(somebody, receipt.run)
     assert (stopping.state, stopping.changed) == ("stopping", True)
 
-    outcome = Outcome(state=produced, text="Hel", deltas=1, agent="gpt", model="m")
+    outcome = Outcome(state=produced, deltas=("Hel",), agent="gpt", model="m")
     committed = await finish(runs, receipt.run, 1, outcome)
 
     assert committed is not None
@@ -311,7 +311,7 @@ async def test_usage_is_counted_once_a_run(
     (run,) = await asked(runs, somebody, 1)
     await begun(runs, run)
     used = Usage(input_tokens=3, output_tokens=5)
-    counted = Outcome(state="completed", text="a", agent="gpt", model="m", usage=used)
+    counted = Outcome(state="completed", deltas=("a",), agent="gpt", model="m", usage=used)
 
     await asyncio.gather(*(finish(runs, run, 1, counted) for _ in range(3)))
 
