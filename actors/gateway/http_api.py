@@ -68,6 +68,7 @@ def router(services: Services) -> APIRouter:
     _add_session(api, services)
     _add_conversations(api, services)
     _add_messages(api, services)
+    _add_runs(api, services)
     _add_health(api, services)
     return api
 
@@ -197,6 +198,8 @@ def _add_messages(api: APIRouter, services: Services) -> None:
             durability=accepted.durability,
         )
 
+
+def _add_runs(api: APIRouter, services: Services) -> None:
     @api.get(
         f"{_CONVERSATION}/events",
         response_class=StreamingResponse,
