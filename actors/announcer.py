@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_ANY_EPOCH = 2**31 - 1
+"""Above all that are minted: a deleted conversation's runs have no owner."""
+
 _TOLD = {"ok", "known", "fenced"}
 """Fenced: a later epoch ends the run, and announces that."""
 
@@ -198,6 +201,18 @@ class Announcer:
             run=run, conversation=result.conversation, outcome=Outcome(state="stopped")
         )
         await self._end(principal, ending, result.generation)
+
+    async def stopped_by_deletion(self, conversation: str, run: str) -> None:
+        """Seals a run of a conversation that is deleted, and tells those who watch of its end."""
+        await self._log.seal(conversation, run)
+        generation = await self._log.generation(conversation)
+        if generation is None:
+            return
+        held = await self._log.held(conversation)
+        told = fold(entry.event for entry in held).get(run, FoldedRun())
+        outcome = Outcome(state="stopped", deltas=tuple(told.deltas))
+        ending = _Ending(run=run, epoch=_ANY_EPOCH, conversation=conversation, outcome=outcome)
+        await self._appends.submit(ending.append(generation))
 
     async def begin_again(
         self,

@@ -103,9 +103,13 @@ class ContextActor:
         return await getattr(self._conversations, method)(principal, *arguments)
 
     async def delete_conversation(self, principal: Principal, conversation: str) -> None:
-        """Raises NotFound. Producers of its runs are told to stop; nothing of it stays."""
+        """Deletes it, stops its runs, and tells those who watch; nothing of it stays.
+
+        Raises:
+            NotFound: the user has no such conversation.
+        """
         for run in await self._conversations.delete(principal, conversation):
-            await unless_down(self._log.seal(conversation, run))
+            await unless_down(self._announcer.stopped_by_deletion(conversation, run))
         await unless_down(self._log.forget(conversation))
         await self._memory.forget(conversation)
 

@@ -130,8 +130,9 @@ async def test_a_forgotten_conversation_is_not_known(cache: ContextCache) -> Non
 
 async def test_a_profile_is_what_was_put_last(cache: ContextCache) -> None:
     assert await cache.profile("u") is None
-    await cache.put_profile("u", {"name": "Ada"})
-    await cache.put_profile("u", {"name": "Zoë", "of": [1]})
+    await cache.put_profile("u", {"name": "Ada"}, fresh=True)
+    await cache.put_profile("u", {"name": "Zoë", "of": [1]}, fresh=True)
+    await cache.put_profile("u", {"name": "as it was read before"}, fresh=False)
 
     assert await cache.profile("u") == {"name": "Zoë", "of": [1]}
 
@@ -139,7 +140,7 @@ async def test_a_profile_is_what_was_put_last(cache: ContextCache) -> None:
 async def test_all_of_it_is_held_for_the_time_configured(cache: ContextCache, redis: Redis) -> None:
     await cache.remember("c", from_to(1, 2))
     await cache.replace("d", from_to(1, 2))
-    await cache.put_profile("u", {})
+    await cache.put_profile("u", {}, fresh=True)
 
     for key in (
         keys.context_version("c"),
