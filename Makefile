@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run config check test browser clean
+.PHONY: help run config check test browser bench clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -24,6 +24,9 @@ check: $(STAMP) ## format, lint, types, import rules, fast tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/unit tests/contract
+
+bench: $(STAMP) ## Parley beside a plain server: latency, throughput, cost (five minutes)
+	@$(BIN)/python -m bench
 
 # Every process is measured, Ray's workers too; tests/coverage/sitecustomize.py tells how.
 test: export COVERAGE_FILE := $(CURDIR)/.coverage

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-PROJECT_KEY = "parley-development-key"
 _END_S = 30.0
 
 

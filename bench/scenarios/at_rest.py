@@ -18,7 +18,7 @@ _REST_S = 8.0
 
 
 class AtRest:
-    name = "at rest"
+    name = "at_rest"
     explanation = f"The processor time of {_REST_S:g} s without any client."
 
     def measure(self, subject: Subject, provider: Provider) -> Mapping[str, Sequence[Figure]]:  # noqa: ARG002 - a scenario may use it

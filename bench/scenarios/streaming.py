@@ -54,7 +54,7 @@ class Streaming:
         "over one turn. At 50 and at 200 conversations the provider sends about 1,100 tokens/s in "
         "all, which server, simulator and load generator can carry on two cores. 'added' is the "
         "time to the first delta minus the provider's own time to its first byte, request by "
-        "request."
+        "request. Times mean little where others on this machine took more than 0.1 cores."
     )
 
     def measure(self, subject: Subject, provider: Provider) -> Mapping[str, Sequence[Figure]]:
