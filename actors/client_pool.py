@@ -123,7 +123,7 @@ class ClientPool:
     async def _copy(self, production: Production, stream: DeltaStream) -> Finish | None:
         loop = asyncio.get_running_loop()
         finish = None
-        stitcher = Stitcher(() if production.continues else production.progress.deltas)
+        stitcher = Stitcher("" if production.continues else production.progress.text)
         async with (
             asyncio.timeout(production.timeout_s),
             asyncio.timeout(production.first_token_timeout_s) as silence,
@@ -163,7 +163,7 @@ class ClientPool:
 
 
 async def _tell(stream: DeltaStream, step: Step) -> None:
-    if step.rewind_to is not None:
-        stream.rewind(step.rewind_to)
+    if step.rewind:
+        stream.rewind()
     if step.text:
         await stream.write(step.text)

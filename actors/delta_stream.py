@@ -24,7 +24,7 @@ class _Pending:
     """An append on its way; it is repeated unchanged until the log has answered."""
 
     append: Append
-    rewind_to: int | None = None
+    rewinds: bool = False
     text: str = ""
 
 
@@ -43,8 +43,7 @@ class DeltaStream:
         self._told = list(production.progress.deltas) if self._started else []
         self._waiting = [] if self._started else list(production.progress.deltas)
         self._waiting_chars = sum(map(len, self._waiting))
-        self._rewind_to: int | None = None
-        self._retells = not self._started
+        self._rewinds = False
         self._pending: _Pending | None = None
         self._settled = asyncio.Event()
         self.due_at = 0.0
@@ -57,12 +56,12 @@ class DeltaStream:
         """What readers have, and what they would have next."""
         told = list(self._told)
         if self._pending is not None:
-            if self._pending.rewind_to is not None:
-                del told[self._pending.rewind_to :]
+            if self._pending.rewinds:
+                told.clear()
             if self._pending.text:
                 told.append(self._pending.text)
-        if self._rewind_to is not None:
-            del told[self._rewind_to :]
+        if self._rewinds:
+            told.clear()
         if self._waiting:
             told.append("".join(self._waiting))
         return tuple(told)
@@ -76,9 +75,7 @@ class DeltaStream:
     def dirty(self) -> bool:
         if self.refused is not None:
             return False
-        return (
-            bool(self._waiting or self._pending or not self._opened) or self._rewind_to is not None
-        )
+        return bool(self._waiting or self._pending or self._rewinds or not self._opened)
 
     async def write(self, text: str) -> None:
         """Hands text over; waits only while too much of it waits already."""
@@ -88,12 +85,11 @@ class DeltaStream:
         while self._waiting_chars > MAX_WAITING_CHARS and self.dirty and not self.unreachable:
             await self._until_settled()
 
-    def rewind(self, index: int) -> None:
-        """Takes back all but the first `index` deltas of those that the attempt began with."""
-        kept = "".join(self.production.progress.deltas[:index]) if self._retells else ""
-        self._rewind_to = 0 if self._retells else index
-        self._waiting = [kept] if kept else []
-        self._waiting_chars = len(kept)
+    def rewind(self) -> None:
+        """Takes back all that readers have, or would have next."""
+        self._rewinds = True
+        self._waiting.clear()
+        self._waiting_chars = 0
         self._wake()
 
     async def flush(self) -> None:
@@ -121,19 +117,16 @@ class DeltaStream:
         text = "".join(self._waiting)
         self._waiting.clear()
         self._waiting_chars = 0
-        rewind_to, self._rewind_to = self._rewind_to, None
-        if rewind_to is not None and rewind_to >= index:
-            rewind_to = None
-        kept = index if rewind_to is None else rewind_to
-        events = self._events(rewind_to, kept, text)
-        append = self._append("delta", kept + bool(text), events)
-        return _Pending(append=append, rewind_to=rewind_to, text=text)
+        rewinds, self._rewinds = self._rewinds and index > 0, False
+        kept = 0 if rewinds else index
+        append = self._append("delta", kept + bool(text), self._events(kept, text, rewinds=rewinds))
+        return _Pending(append=append, rewinds=rewinds, text=text)
 
-    def _events(self, rewind_to: int | None, index: int, text: str) -> list[bytes]:
+    def _events(self, index: int, text: str, *, rewinds: bool) -> list[bytes]:
         names = {"conversation": self.production.conversation, "run": self.production.run}
         events = []
-        if rewind_to is not None:
-            events.append(encode(Rewind(**names, index=rewind_to, reason=_AGAIN)))
+        if rewinds:
+            events.append(encode(Rewind(**names, index=0, reason=_AGAIN)))
         if text:
             events.append(encode(Delta(**names, index=index, text=text)))
         return events
@@ -161,8 +154,8 @@ class DeltaStream:
         elif pending.append.kind == "open":
             self._opened = self._started = True
         else:
-            if pending.rewind_to is not None:
-                del self._told[pending.rewind_to :]
+            if pending.rewinds:
+                self._told.clear()
             if pending.text:
                 self._told.append(pending.text)
         self._settled.set()
@@ -176,9 +169,8 @@ class DeltaStream:
         """The log was lost, and begun again: all that readers had is to be told again."""
         text = "".join(self.deltas)
         self._generation = generation
-        self._pending = self._rewind_to = None
-        self._opened = self._started = False
-        self._retells = True
+        self._pending = None
+        self._opened = self._started = self._rewinds = False
         self._told.clear()
         self._waiting = [text] if text else []
         self._waiting_chars = len(text)

@@ -22,11 +22,12 @@ from launcher.instance import MARKER
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
 
-_QUIET = {
+_ALWAYS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # workers run this interpreter, whatever ran it
     "RAY_worker_register_timeout_seconds": "120",  # two cores may start ten workers at once
     "RAY_memory_monitor_refresh_ms": "0",  # it kills replicas when *others* fill the machine
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "actors.gateway.ingress:middlewares",
     "SPT_NOENV": "1",  # process titles leave /proc/*/environ alone: the marker stays readable
 }
 _HAPROXY = {
@@ -101,7 +102,7 @@ def apply(environ: MutableMapping[str, str] | None = None) -> None:
 
 def flags(environ: Mapping[str, str]) -> dict[str, str]:
     """What every node's Ray should be started with, whoever starts it."""
-    chosen = dict(_QUIET)
+    chosen = dict(_ALWAYS)
     if environ.get("PARLEY_ENV", "development") == "development":
         chosen |= _DEVELOPMENT
     if has_haproxy(environ):

@@ -1,7 +1,7 @@
 """Joins a new attempt at an answer to what readers already have of it.
 
-An attempt that begins as the earlier one did is not sent again; from where it differs, readers
-are told to rewind. A rewind goes to a delta's boundary: the last at which both still agree.
+An attempt that begins as the earlier one did is not sent again. Where it differs, readers drop all
+that they have: those who began with a snapshot know no boundary between deltas to go back to.
 """
 
 from __future__ import annotations
@@ -11,20 +11,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What is to be told: first drop the deltas from `rewind_to` on, if given, then `text`."""
+    """What is to be told: `rewind` first drops all that readers have, then comes `text`."""
 
     text: str = ""
-    rewind_to: int | None = None
+    rewind: bool = False
 
 
 class Stitcher:
-    """`deltas`: what readers have, in order. With none, everything passes through."""
+    """`held`: what readers have. With nothing held, everything passes through."""
 
-    def __init__(self, deltas: tuple[str, ...]) -> None:
-        self._deltas = deltas
-        self._held = "".join(deltas)
+    def __init__(self, held: str) -> None:
+        self._held = held
         self._matched = 0
-        self._joined = not self._held
+        self._joined = not held
 
     @property
     def joined(self) -> bool:
@@ -50,17 +49,12 @@ class Stitcher:
         return Step() if self._joined else self._diverge("")
 
     def _diverge(self, rest: str) -> Step:
-        kept_deltas, kept_chars = 0, 0
-        while kept_chars + len(self._deltas[kept_deltas]) <= self._matched:
-            kept_chars += len(self._deltas[kept_deltas])
-            kept_deltas += 1
         self._joined = True
-        return Step(text=self._held[kept_chars : self._matched] + rest, rewind_to=kept_deltas)
+        return Step(text=self._held[: self._matched] + rest, rewind=True)
 
 
 def _common_length(one: str, other: str) -> int:
     """How many characters two texts have in common at their beginnings."""
-    for position, (left, right) in enumerate(zip(one, other, strict=False)):
-        if left != right:
-            return position
-    return min(len(one), len(other))
+    pairs = enumerate(zip(one, other, strict=False))
+    shorter = min(len(one), len(other))
+    return next((at for at, (left, right) in pairs if left != right), shorter)

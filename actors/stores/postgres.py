@@ -52,6 +52,7 @@ class Postgres:
             max_waiting=1000,
             timeout=settings.timeout_s,
             configure=_configure,
+            check=AsyncConnectionPool.check_connection,
             open=False,
         )
 

@@ -36,7 +36,7 @@ class _Method:
     async def remote(self, *arguments: Any) -> Any:
         try:
             answer = await self._method(*pickle.loads(pickle.dumps(arguments)))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as Ray passes every one on
             raise pickle.loads(pickle.dumps(error)) from None
         return pickle.loads(pickle.dumps(answer))
 
@@ -104,5 +104,5 @@ class LocalParley:
             await task
 
         self._resources.push_async_callback(stop)
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110 - uvicorn tells nobody
             await asyncio.sleep(0.005)

@@ -271,7 +271,7 @@ async def test_an_attempt_that_repeats_the_last_one_is_not_told_again(
 
 @pytest.mark.parametrize(
     ("answer", "deltas"),
-    [("Help!", ("Hel", "p!")), ("Hel", ("Hel",)), ("Bye", ("Bye",))],
+    [("Help!", ("Help!",)), ("Hel", ("Hel",)), ("Bye", ("Bye",))],
     ids=["goes on differently", "ends earlier", "is another"],
 )
 async def test_an_attempt_that_differs_from_the_last_one_takes_back_the_difference(

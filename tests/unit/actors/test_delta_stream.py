@@ -128,32 +128,30 @@ async def test_text_that_was_held_before_a_seal_is_told_though_its_answer_was_lo
 # Rewinds
 
 
-async def test_a_rewind_keeps_the_deltas_on_which_both_attempts_agree(
-    event_log: MemoryLog,
-) -> None:
+async def test_a_rewind_travels_with_the_text_that_follows_it(event_log: MemoryLog) -> None:
     progress = await left_by_another(event_log, "one ", "two ", "three")
     stream = begun(epoch=2, progress=progress)
     await append(stream, event_log)
 
-    stream.rewind(1)
-    await stream.write("2")
-    assert (stream.told, stream.deltas) == (("one ", "two ", "three"), ("one ", "2"))
+    stream.rewind()
+    await stream.write("1")
+    assert (stream.told, stream.deltas) == (("one ", "two ", "three"), ("1",))
     batches = len(event_log.batches)
     await drain(stream, event_log)
 
-    assert frames(event_log)[-2:] == [("rewind", 1, None), ("delta", 1, "2")]
+    assert frames(event_log)[-2:] == [("rewind", 0, None), ("delta", 0, "1")]
     assert len(event_log.batches) == batches + 1
-    assert stream.told == ("one ", "2")
+    assert stream.told == ("1",)
 
 
 async def test_a_rewind_is_told_though_nothing_follows_it(event_log: MemoryLog) -> None:
     stream = begun(epoch=2, progress=await left_by_another(event_log, "one ", "two "))
-    stream.rewind(1)
+    stream.rewind()
 
     await drain(stream, event_log)
 
-    assert frames(event_log)[-1] == ("rewind", 1, None)
-    assert stream.told == ("one ",)
+    assert frames(event_log)[-1] == ("rewind", 0, None)
+    assert stream.told == ()
 
 
 async def test_a_rewind_on_its_way_is_no_more_among_what_readers_have(
@@ -161,29 +159,29 @@ async def test_a_rewind_on_its_way_is_no_more_among_what_readers_have(
 ) -> None:
     stream = begun(epoch=2, progress=await left_by_another(event_log, "one ", "two "))
     await append(stream, event_log)
-    stream.rewind(1)
+    stream.rewind()
     await stream.write("2")
     stream.next_append()
 
-    assert (stream.told, stream.deltas) == (("one ", "two "), ("one ", "2"))
+    assert (stream.told, stream.deltas) == (("one ", "two "), ("2",))
 
 
 @pytest.mark.parametrize("already", [False, True], ids=["while it waits", "once it is told"])
-async def test_a_rewind_of_what_was_told_again_as_one_delta_keeps_the_same_text(
+async def test_a_rewind_takes_back_what_is_told_again_as_well(
     event_log: MemoryLog, already: bool
 ) -> None:
     stream = begun(epoch=2, progress=Progress(deltas=("one ", "two ")))
     if already:
         await drain(stream, event_log)
 
-    stream.rewind(1)
+    stream.rewind()
     await stream.write("2")
     await drain(stream, event_log)
 
-    assert "".join(stream.told) == "one 2"
+    assert stream.told == ("2",)
 
 
-async def test_a_rewind_in_a_log_begun_again_meanwhile_keeps_the_same_text(
+async def test_a_rewind_in_a_log_begun_again_meanwhile(
     event_log: MemoryLog,
 ) -> None:
     stream = begun(epoch=2, progress=await left_by_another(event_log, "one ", "two ", "three"))
@@ -192,8 +190,8 @@ async def test_a_rewind_in_a_log_begun_again_meanwhile_keeps_the_same_text(
     stream.begin_again(2)
     await drain(stream, event_log)
 
-    stream.rewind(2)
-    await stream.write("four")
+    stream.rewind()
+    await stream.write("one two four")
     await drain(stream, event_log)
 
     assert frames(event_log) == [

@@ -386,7 +386,7 @@ async def test_a_later_attempt_numbers_its_deltas_from_the_rewind(
     writer.close(first)
 
     second = await opened(writer, production(progress=told("abandoned")))
-    second.rewind(0)
+    second.rewind()
     await second.write("new")
     await second.flush()
 

@@ -5,67 +5,55 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.core.stitching import Stitcher
+from actors.core.stitching import Step, Stitcher
 
-pieces = st.lists(st.text("abc ", min_size=1, max_size=4), max_size=8).map(tuple)
+texts = st.text("abc ", max_size=24)
+pieces = st.lists(st.text("abc ", min_size=1, max_size=4), max_size=8)
 
 
-@given(held=pieces, attempt=pieces)
-def test_readers_end_with_exactly_the_new_attempt(
-    held: tuple[str, ...], attempt: tuple[str, ...]
-) -> None:
+@given(held=texts, attempt=pieces)
+def test_readers_end_with_exactly_the_new_attempt(held: str, attempt: list[str]) -> None:
     stitcher = Stitcher(held)
-    deltas = list(held)
+    text = held
 
-    for step in [*(stitcher.feed(text) for text in attempt), stitcher.end()]:
-        if step.rewind_to is not None:
-            del deltas[step.rewind_to :]
-        if step.text:
-            deltas.append(step.text)
+    for step in [*(stitcher.feed(piece) for piece in attempt), stitcher.end()]:
+        text = ("" if step.rewind else text) + step.text
 
-    assert "".join(deltas) == "".join(attempt)
+    assert text == "".join(attempt)
     assert stitcher.joined
 
 
-@given(held=pieces, rest=pieces)
-def test_an_attempt_that_repeats_what_readers_have_never_rewinds(
-    held: tuple[str, ...], rest: tuple[str, ...]
-) -> None:
+@given(held=texts, rest=texts)
+def test_an_attempt_that_repeats_what_readers_have_never_rewinds(held: str, rest: str) -> None:
     stitcher = Stitcher(held)
-    whole = "".join(held + rest)
 
-    steps = [stitcher.feed(character) for character in whole]
+    steps = [stitcher.feed(character) for character in held + rest]
 
-    assert all(step.rewind_to is None for step in steps)
-    assert "".join(step.text for step in steps) == "".join(rest)
-
-
-def test_a_rewind_keeps_the_deltas_on_which_both_agree() -> None:
-    stitcher = Stitcher(("one ", "two ", "three"))
-
-    step = stitcher.feed("one two four")
-
-    assert (step.rewind_to, step.text) == (2, "four")
+    assert not any(step.rewind for step in steps)
+    assert "".join(step.text for step in steps) == rest
 
 
-def test_text_between_two_boundaries_is_told_again() -> None:
-    stitcher = Stitcher(("one ", "two "))
+def test_where_it_differs_readers_drop_all_and_get_what_was_agreed_again() -> None:
+    stitcher = Stitcher("one two three")
 
-    step = stitcher.feed("one twice")
-
-    assert (step.rewind_to, step.text) == (1, "twice")
-
-
-def test_an_attempt_that_is_shorter_takes_back_what_readers_have_beyond_it() -> None:
-    stitcher = Stitcher(("one ", "two"))
-    assert (stitcher.feed("one ").rewind_to, stitcher.joined) == (None, False)
-
-    step = stitcher.end()
-
-    assert (step.rewind_to, step.text) == (1, "")
+    assert stitcher.feed("one ") == Step()
+    assert not stitcher.joined
+    assert stitcher.feed("two four") == Step(text="one two four", rewind=True)
+    assert stitcher.feed("!") == Step(text="!")
 
 
-def test_an_attempt_that_has_nothing_in_common_takes_all_back() -> None:
-    step = Stitcher(("one ", "two")).feed("Zero")
+def test_an_attempt_that_is_shorter_is_told_anew() -> None:
+    stitcher = Stitcher("one two")
+    stitcher.feed("one")
 
-    assert (step.rewind_to, step.text) == (0, "Zero")
+    assert stitcher.end() == Step(text="one", rewind=True)
+
+
+def test_an_empty_attempt_takes_everything_back() -> None:
+    assert Stitcher("one").end() == Step(rewind=True)
+
+
+def test_with_nothing_held_everything_passes() -> None:
+    stitcher = Stitcher("")
+
+    assert (stitcher.feed("one"), stitcher.end()) == (Step(text="one"), Step())
