@@ -12,7 +12,7 @@ import structlog
 from actors.background import Background, forever
 from actors.calls import ask
 from actors.core.completion import Finish, TextChunk
-from actors.core.errors import Internal, ParleyError, ProviderTimeout
+from actors.core.errors import Internal, ParleyError, ProviderTimeout, Unavailable
 from actors.core.runs import Outcome
 from actors.core.stitching import Step, Stitcher
 from actors.log_writer import LogWriter
@@ -39,6 +39,8 @@ class ClientPool:
     The SDK client is the replica's, one for all the runs; a run has only a stream of it.
     """
 
+    _closing = False
+
     async def __init__(  # type: ignore[misc]  # Serve awaits it
         self, provider: str, settings: Settings, context: Any
     ) -> None:
@@ -64,12 +66,16 @@ class ClientPool:
         background.start(forever(self._hear_stops, interval_s=0.5, what="stops"), name="stops")
 
     async def __del__(self) -> None:
+        self._closing = True
         await self._resources.aclose()
 
     async def produce(self, production: Production) -> Outcome:
         """Reads the provider's answer into the run's log, until either ends.
 
         A failed outcome is the provider's; a stopped one says that the log refuses more.
+
+        Raises:
+            Unavailable: this replica ends before the answer does.
         """
         stream = self._writer.open(production)
         reader = self._background.start(
@@ -82,6 +88,8 @@ class ClientPool:
         except asyncio.CancelledError:
             if not reader.cancelled():
                 raise
+            if self._closing:
+                raise Unavailable("The client pool is restarting.", retry_after_s=1.0) from None
             await stream.flush()
             return Outcome(state="stopped", deltas=stream.told)
         finally:

@@ -67,10 +67,12 @@ def estimate_tokens(text: str) -> int:
 def window(
     system: str, history: Sequence[Turn], *, context_window: int, max_output_tokens: int | None
 ) -> tuple[Turn, ...]:
-    """The newest turns that fit beside the system prompt and the answer; the last always does.
+    """The newest turns that fit beside the system prompt and the answer.
+
+    The message to answer is always among them, and so is a prefill after it.
 
     Raises:
-        ContextLengthExceeded: the system prompt and the last turn alone do not fit.
+        ContextLengthExceeded: the system prompt and those alone do not fit.
     """
     reserve = max_output_tokens or min(context_window // 4, MAX_ANSWER_RESERVE)
     room = context_window - reserve - estimate_tokens(system) - TOKENS_A_TURN
@@ -80,7 +82,8 @@ def window(
         if room < 0:
             break
         kept += 1
-    if history and not kept:
+    needed = 2 if len(history) > 1 and history[-1].role == "assistant" else 1
+    if history and kept < needed:
         raise ContextLengthExceeded("The message is longer than the model can read.")
     newest = list(history[len(history) - kept :])
     while len(newest) > 1 and newest[0].role == "assistant":

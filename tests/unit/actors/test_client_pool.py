@@ -428,3 +428,15 @@ async def test_an_ending_replica_closes_its_streams_and_its_client(event_log: Me
     assert provider.closed
     caller.cancel()
     await asyncio.wait([caller])
+
+
+async def test_a_replica_that_ends_before_the_answer_says_so_and_not_that_it_was_stopped(
+    event_log: MemoryLog,
+) -> None:
+    provider = ScriptedProvider(TextChunk("Hel"), 60.0)
+    async with running(ServerlessPool, provider, event_log) as pool:
+        producing = asyncio.create_task(pool.produce(production()))
+        await asyncio.sleep(1.0)
+
+    with pytest.raises(Unavailable):
+        await producing

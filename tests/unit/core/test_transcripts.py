@@ -131,7 +131,7 @@ def test_tokens_are_counted_by_three_bytes(text: str, tokens: int) -> None:
 TURNS = st.lists(
     st.builds(Turn, role=st.sampled_from(["user", "assistant"]), text=st.text(max_size=60)),
     min_size=1,
-    max_size=20,
+    max_size=60,
 )
 
 
@@ -140,7 +140,7 @@ def cost(system: str, kept: tuple[Turn, ...]) -> int:
     return said + estimate_tokens(system) + TOKENS_A_TURN
 
 
-@given(TURNS, st.text(max_size=80), st.integers(256, 600), st.none() | st.integers(1, 200))
+@given(TURNS, st.text(max_size=80), st.integers(600, 900), st.none() | st.integers(1, 200))
 def test_what_is_kept_is_the_newest_and_fits_beside_the_persona_and_the_answer(
     history: list[Turn], system: str, context_window: int, max_output_tokens: int | None
 ) -> None:
@@ -188,3 +188,12 @@ def test_a_window_never_begins_with_an_answer_whose_question_was_left_out() -> N
 
 def test_no_history_makes_no_turns() -> None:
     assert window("persona", [], context_window=256, max_output_tokens=None) == ()
+
+
+def test_a_prefill_never_stands_without_the_message_that_it_answers() -> None:
+    history = [Turn(role="user", text="x" * 600), Turn(role="assistant", text="y" * 600)]
+
+    with pytest.raises(ContextLengthExceeded):
+        window("", history, context_window=420, max_output_tokens=9)
+
+    assert window("", history, context_window=500, max_output_tokens=9) == tuple(history)
