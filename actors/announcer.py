@@ -123,14 +123,7 @@ class Announcer:
             id=submission.client_message_id,
             run=receipt.run,
         )
-        append = Append(
-            conversation=receipt.conversation,
-            generation=receipt.generation,
-            run=receipt.run,
-            kind="message",
-            events=(encode(event),),
-        )
-        generation, appended = await self._append(submission.principal, append)
+        generation, appended = await self._announce(submission.principal, receipt.generation, event)
         if appended is None or appended.status != "ok":
             return None
         return Cursor(generation, appended.n - 1)
@@ -143,14 +136,7 @@ class Announcer:
             id=claim.client_message_id,
             run=claim.run,
         )
-        append = Append(
-            conversation=claim.conversation,
-            generation=claim.generation,
-            run=claim.run,
-            kind="message",
-            events=(encode(event),),
-        )
-        await self._append(claim.principal, append)
+        await self._announce(claim.principal, claim.generation, event)
 
     async def cursor_before(self, conversation: str, message: str) -> Cursor | None:
         """The cursor just before the event of a message that was announced earlier."""
@@ -265,16 +251,25 @@ class Announcer:
         with suppress(Unavailable):
             await self._marks.submit(run)
 
-    async def _append(self, principal: Principal, append: Append) -> tuple[int, Appended | None]:
+    async def _announce(
+        self, principal: Principal, generation: int, event: MessageAdded
+    ) -> tuple[int, Appended | None]:
+        """Appends a message's event, if the log lacks it; answers in which generation."""
+        append = Append(
+            conversation=event.conversation,
+            generation=generation,
+            run=event.run,
+            kind="message",
+            events=(encode(event),),
+        )
         try:
             appended = await self._appends.submit(append)
             if appended.status != "absent":
-                return append.generation, appended
+                return generation, appended
             generation = await self.begin_again(
-                principal, append.conversation, append.generation, announcing=append.run
+                principal, event.conversation, generation, announcing=event.run
             )
-            again = replace(append, generation=generation)
-            return generation, await self._appends.submit(again)
+            return generation, await self._appends.submit(replace(append, generation=generation))
         except Unavailable as error:
-            log.warning("event not announced", run=append.run, error=str(error))
-            return append.generation, None
+            log.warning("message not announced", run=event.run, error=str(error))
+            return generation, None
