@@ -10,7 +10,7 @@ from aiohttp.web import BaseRequest, Response, StreamResponse
 
 from simulator.faults import Plan
 from simulator.journal import RequestRecord, Traffic
-from simulator.pacing import Pace
+from simulator.pacing import Pace, until_tick
 from simulator.wire import Encoder, Problem, Usage, Wire
 
 _PAGE = b"<!doctype html><title>Sign in</title><h1>Sign in to the network</h1>"
@@ -75,7 +75,8 @@ class Delivery:
                 frames.clear()
                 sent = due
             if sent < len(tokens):
-                await asyncio.sleep(pace.wait_s(clock() - started, sent))
+                wait_s = pace.wait_s(clock() - started, sent)
+                await asyncio.sleep(until_tick(clock(), wait_s) if sent else wait_s)
         if frames:
             await response.write(b"".join(frames))
 

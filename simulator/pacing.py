@@ -7,6 +7,11 @@ _TICK_S = 0.005
 _UNPACED_BATCH = 64
 
 
+def until_tick(now_s: float, wait_s: float) -> float:
+    """How long to wait so that all streams' timers fall on common ticks, and share a wake-up."""
+    return -(-(now_s + wait_s) // _TICK_S) * _TICK_S - now_s
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
     """The first token after `first_token_s`, then `tokens_per_s`; 0 is as fast as possible."""

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.pacing import Pace
+from simulator.pacing import Pace, until_tick
 
 
 def test_nothing_is_due_before_the_first_token():
@@ -34,3 +34,10 @@ def test_without_a_pace_all_is_due_at_once():
 
 def test_a_whole_answer_takes_as_long_as_its_stream():
     assert Pace(first_token_s=1, tokens_per_s=10).whole_s(11) == pytest.approx(2)
+
+
+def test_timers_fall_on_common_ticks_and_never_early():
+    for now_s, wait_s in [(10.0012, 0.02), (10.004, 0.0131), (3.0, 0.005)]:
+        wake = now_s + until_tick(now_s, wait_s)
+        assert now_s + wait_s - 1e-9 <= wake <= now_s + wait_s + 0.005 + 1e-9
+        assert abs(wake / 0.005 - round(wake / 0.005)) < 1e-6
