@@ -23,7 +23,7 @@ check: $(STAMP) ## format, lint, types, import rules, fast tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q tests/unit tests/contract
+	$(BIN)/python -m pytest -q tests/unit
 
 bench: $(STAMP) ## Parley beside a plain server: latency, throughput, cost (five minutes)
 	@$(BIN)/python -m bench
