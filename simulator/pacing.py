@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 # With more tokens a second than ticks, those of one tick share a write.
-_TICK_S = 0.005
+_TICK_S = 0.01
 _UNPACED_BATCH = 64
 
 
