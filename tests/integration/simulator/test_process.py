@@ -1,4 +1,5 @@
 import asyncio
+import os
 import re
 import signal
 import sys
@@ -9,16 +10,18 @@ import pytest
 
 from simulator.cost import measure_token_cost
 
-# The promise is 30 µs; the rest is for a machine that is busy with other tests.
+MOST_CPU_US_A_TOKEN = 60
+"""The promise is 30; the rest is for a machine that is busy with other tests."""
 
 
 @asynccontextmanager
-async def process(*arguments):
+async def process(*arguments, environment=None):
     started = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "simulator",
         *arguments,
+        env=environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -73,10 +76,11 @@ async def test_a_taken_port_ends_the_process_with_a_sentence():
             assert complaint.startswith(b"simulator: ")
 
 
-async def test_what_a_token_costs_can_be_measured():
-    """How much it is, `make bench` tells: under coverage a test could not."""
-    async with process() as started:
+async def test_a_token_costs_little():
+    """Measured without coverage, which would cost more than what it measures."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    async with process(environment=plain) as started:
         url = await url_of(started)
         cost = await measure_token_cost(url, streams=50, tokens_per_s=50, length=50)
     assert cost.tokens == 2500
-    assert cost.cpu_us_per_token > 0
+    assert cost.cpu_us_per_token < MOST_CPU_US_A_TOKEN
